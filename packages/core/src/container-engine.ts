@@ -1,0 +1,86 @@
+import type { ContainerReference } from './container.js';
+import type { CopyOptions, CopyResult } from './copy-options.js';
+import type {
+  ContainerDetail,
+  ContainerSummary,
+  DetailOutcome,
+  EngineEvent,
+  EngineFeature,
+  EngineFeatureMap,
+} from './engine-contract.js';
+import type { CrikitError } from './errors/crikit-error.js';
+import type { ExecAsyncRequest, ExecRequest, ExecResult, RunningExec } from './exec-request.js';
+
+/**
+ * What names a container to an engine: its full id, its reference, or any object that has one (a store's `Container`,
+ * a summary, a detail). Ids are passed on as they are; look-ups by short id are the store's.
+ */
+export type ContainerTarget = string | ContainerReference | { readonly reference: ContainerReference };
+
+export interface CallOptions {
+  readonly signal?: AbortSignal;
+  /** Instead of the call's own deadline. */
+  readonly timeoutMs?: number;
+}
+
+/** What a watch tells, in this order: `onSync`, then events, until `onLost`; then, after reconnecting, again. */
+export interface ContainerWatch {
+  /** All containers there are, listed after the subscription was proven live, so that nothing falls between. */
+  onSync(containers: readonly ContainerSummary[]): void;
+  /** A hint that a container changed; events from before the list may be repeated after it. */
+  onEvent(event: EngineEvent): void;
+  /** The engine cannot be heard any more; core tries to get it back by itself. */
+  onLost(error: CrikitError): void;
+}
+
+/** A change of a container as a reader of {@link ContainerEngine.events} sees it; no change is missed or told twice. */
+export interface ContainerChange {
+  readonly action: EngineEvent['action'];
+  readonly reference: ContainerReference;
+  readonly timeMs: number;
+  readonly exitCode?: number;
+  /** `list`: found by comparing lists (at the start, or after the engine had been away). */
+  readonly origin: 'event' | 'list';
+}
+
+/** One engine on this node, made by core from a driver; every engine behaves alike. */
+export interface ContainerEngine extends AsyncDisposable {
+  /** Type and endpoint, such as `docker:/run/docker.sock`. */
+  readonly id: string;
+  readonly type: string;
+  /** The engine's own version; absent when it does not tell. */
+  readonly version: string | undefined;
+  readonly containerIdSchemes: readonly string[];
+  /** Every container, running or not: one cheap call. Deadline 10 s. */
+  listAllContainers(options?: CallOptions): Promise<readonly ContainerSummary[]>;
+  /** Rejects with `NOT_FOUND` when the container is gone. Deadline 5 s. */
+  getContainerDetail(container: ContainerTarget, options?: CallOptions): Promise<ContainerDetail>;
+  /** One outcome a container; rejects only when the engine cannot answer at all. */
+  getContainerDetails(of: readonly ContainerTarget[] | 'all', options?: CallOptions): Promise<readonly DetailOutcome[]>;
+  /** The engine's raw object, as it came. */
+  getSource(container: ContainerTarget, options?: CallOptions): Promise<unknown>;
+  /** Runs a command to its end. A non-zero exit code is a result, unless `check` is set. */
+  exec(container: ContainerTarget, request: ExecRequest): Promise<ExecResult>;
+  /** Starts a command and gives its streams. Rejects when it cannot be started. */
+  execAsync(container: ContainerTarget, request: ExecAsyncRequest): Promise<RunningExec>;
+  /** Copies a file or directory of this host into a container. */
+  copyToContainer(container: ContainerTarget, source: string, destination: string, options?: CopyOptions): Promise<CopyResult>;
+  /** Copies a file or directory of a container to this host. */
+  copyFromContainer(container: ContainerTarget, source: string, destination: string, options?: CopyOptions): Promise<CopyResult>;
+  /**
+   * Whether a feature can be used, for the engine or for one container of it (give its detail or the store's container,
+   * which know what is withheld). `copy` asks whether any copy strategy can serve.
+   */
+  supports(feature: EngineFeature | 'copy', container?: { readonly withheld?: Readonly<Record<string, string>> }): boolean;
+  /** The implementation of a feature; undefined when the engine has none. For features that third parties add. */
+  feature<Name extends EngineFeature>(name: Name): EngineFeatureMap[Name] | undefined;
+  /** Follows all containers until `signal` aborts or the engine is closed; reconnects by itself. Never rejects. */
+  watch(watch: ContainerWatch, options: { readonly signal: AbortSignal }): Promise<void>;
+  /**
+   * The changes of all containers, the present ones first. Ends when `signal` aborts or the engine is closed.
+   * Without the feature `events` it lists every 5 s and compares.
+   */
+  events(options?: { readonly signal?: AbortSignal }): AsyncIterableIterator<ContainerChange>;
+  /** Ends running execs' transports, watches and connections. Commands in containers are not killed. Idempotent. */
+  close(): Promise<void>;
+}

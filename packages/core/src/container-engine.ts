@@ -64,14 +64,27 @@ export interface ContainerEngine extends AsyncDisposable {
   /** Starts a command and gives its streams. Rejects when it cannot be started. */
   execAsync(container: ContainerTarget, request: ExecAsyncRequest): Promise<RunningExec>;
   /** Copies a file or directory of this host into a container. */
-  copyToContainer(container: ContainerTarget, source: string, destination: string, options?: CopyOptions): Promise<CopyResult>;
+  copyToContainer(
+    container: ContainerTarget,
+    source: string,
+    destination: string,
+    options?: CopyOptions,
+  ): Promise<CopyResult>;
   /** Copies a file or directory of a container to this host. */
-  copyFromContainer(container: ContainerTarget, source: string, destination: string, options?: CopyOptions): Promise<CopyResult>;
+  copyFromContainer(
+    container: ContainerTarget,
+    source: string,
+    destination: string,
+    options?: CopyOptions,
+  ): Promise<CopyResult>;
   /**
    * Whether a feature can be used, for the engine or for one container of it (give its detail or the store's container,
    * which know what is withheld). `copy` asks whether any copy strategy can serve.
    */
-  supports(feature: EngineFeature | 'copy', container?: { readonly withheld?: Readonly<Record<string, string>> }): boolean;
+  supports(
+    feature: EngineFeature | 'copy',
+    container?: { readonly withheld?: Readonly<Record<string, string>> },
+  ): boolean;
   /** The implementation of a feature; undefined when the engine has none. For features that third parties add. */
   feature<Name extends EngineFeature>(name: Name): EngineFeatureMap[Name] | undefined;
   /** Follows all containers until `signal` aborts or the engine is closed; reconnects by itself. Never rejects. */

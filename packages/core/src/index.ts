@@ -1,15 +1,34 @@
+export * from './container.js';
+export type {
+  CallOptions,
+  ContainerChange,
+  ContainerEngine,
+  ContainerTarget,
+  ContainerWatch,
+} from './container-engine.js';
+export type { CopyMethod, CopyOptions, CopyProgress, CopyResult } from './copy-options.js';
+export { type DemultiplexedStreams, demultiplexStream } from './demultiplex-stream.js';
+export { detailsOneByOne } from './details-one-by-one.js';
+export * from './engine-contract.js';
+export { registerEngine, registeredEngines } from './engine-registry.js';
 export { AlreadyExistsError, isAlreadyExistsError } from './errors/already-exists-error.js';
 export { AmbiguousContainerError, isAmbiguousContainerError } from './errors/ambiguous-container-error.js';
 export { ClosedError, isClosedError } from './errors/closed-error.js';
 export { CommandNotFoundError, isCommandNotFoundError } from './errors/command-not-found-error.js';
 export { ContainerNotRunningError, isContainerNotRunningError } from './errors/container-not-running-error.js';
 export { ContainerPausedError, isContainerPausedError } from './errors/container-paused-error.js';
-export { type Applied, CrikitError, type CrikitErrorOptions, type ErrorCode, isCrikitError } from './errors/crikit-error.js';
+export {
+  type Applied,
+  CrikitError,
+  type CrikitErrorOptions,
+  type ErrorCode,
+  isCrikitError,
+} from './errors/crikit-error.js';
 export { EngineTimeoutError, isEngineTimeoutError } from './errors/engine-timeout-error.js';
 export { EngineUnavailableError, isEngineUnavailableError } from './errors/engine-unavailable-error.js';
 export { ExecAbortedError, isExecAbortedError } from './errors/exec-aborted-error.js';
 export { ExecFailedError, isExecFailedError } from './errors/exec-failed-error.js';
-export { type ExecInterruption, type ExecTermination, type ExecTerminationMethod } from './errors/exec-interrupted.js';
+export type { ExecInterruption, ExecTermination, ExecTerminationMethod } from './errors/exec-interrupted.js';
 export { ExecTimeoutError, isExecTimeoutError } from './errors/exec-timeout-error.js';
 export { InvalidArgumentError, isInvalidArgumentError } from './errors/invalid-argument-error.js';
 export { isMultiBizError, MultiBizError } from './errors/multi-biz-error.js';
@@ -24,3 +43,10 @@ export { isTooLargeError, TooLargeError } from './errors/too-large-error.js';
 export { isUnsupportedError, UnsupportedError } from './errors/unsupported-error.js';
 export { isUserNotFoundError, UserNotFoundError } from './errors/user-not-found-error.js';
 export { isWorkingDirNotFoundError, WorkingDirNotFoundError } from './errors/working-dir-not-found-error.js';
+export * from './exec-request.js';
+export * from './kubernetes-pod.js';
+export { type Logger, silentLogger } from './logger.js';
+export * from './pod.js';
+export { probeUnixSocket } from './probe-unix-socket.js';
+export { DEFAULT_SAMPLE_OUTPUT_LENGTH, sampleOutput } from './sample-output.js';
+export { shortContainerId, stripContainerIdScheme } from './short-container-id.js';

@@ -1,0 +1,245 @@
+// @ts-check
+// `npm test`: everything from install to clean-up, on a machine that has no more than Node, npm and git.
+// Usage and rules are in CONTRIBUTING.md.
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buildPackages, installDependencies } from '../setup/prepare-workspace.mjs';
+import { runCommand } from '../setup/run-command.mjs';
+import { repositoryRoot, toolEnvironment } from '../setup/tool-environment.mjs';
+import { parseTestArguments } from './parse-test-arguments.mjs';
+import { summarize } from './summary.mjs';
+import { startTestLab } from './test-lab.mjs';
+import { REPORT_PATH_VARIABLE, readTestReport } from './test-report.mjs';
+
+/** @import { CommandOutcome } from '../setup/run-command.mjs' */
+/** @import { TestReport } from './test-report.mjs' */
+
+const MINUTE = 60_000;
+const ENGINES = ['docker'];
+const isCi = process.env.CI !== undefined && process.env.CI !== '' && process.env.CI !== 'false';
+
+const interruption = new AbortController();
+for (const name of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
+  process.on(name, () => {
+    if (!interruption.signal.aborted) console.log(`\n${name}: ending what runs, then the lab`);
+    interruption.abort();
+  });
+}
+const { signal } = interruption;
+
+const { selected, filters } = readArguments();
+const reportFolder = mkdtempSync(join(tmpdir(), 'crikit-test-reports-'));
+/** @type {TestReport[]} */
+const reports = [];
+/** @type {TestReport[]} */
+const testReports = [];
+
+await runAll();
+requireFilterMatch();
+rmSync(reportFolder, { recursive: true, force: true });
+const { exitCode, lines } = summarize(reports);
+process.exitCode = exitCode;
+process.stdout.write(`${lines.join('\n')}\n`);
+
+async function runAll() {
+  if (!(await check('install', () => installDependencies(signal)))) return;
+
+  const needsBuild = ['types', 'integration', 'packaging', 'examples'].some((part) =>
+    selected.has(/** @type {any} */ (part)),
+  );
+  const built = !needsBuild || (await check('build', () => buildPackages(signal)));
+
+  if (selected.has('lint')) await check('lint', () => runTool('biome', ['check', '.'], 5 * MINUTE));
+  if (selected.has('types')) {
+    await check('types of the packages', () =>
+      runTool('turbo', ['run', 'typecheck', '--output-logs=errors-only', '--concurrency=2', '--continue'], 10 * MINUTE),
+    );
+    await check('types of the tools', () => runTool('tsc', ['-p', 'tools/tsconfig.json'], 5 * MINUTE));
+  }
+  if (selected.has('unit')) await runVitest('unit', 10 * MINUTE);
+  if (selected.has('lab')) await runNodeTests('lab', join('tools', 'lab'), 5 * MINUTE);
+  if (!built) {
+    for (const part of /** @type {const} */ (['integration', 'packaging', 'examples'])) {
+      if (selected.has(part)) fail(part, 'did not run, because the build failed');
+    }
+    return;
+  }
+  if (selected.has('integration') || selected.has('examples')) await runWithEngines();
+  if (selected.has('packaging')) await runVitest('packaging', 10 * MINUTE);
+}
+
+/** A filter that fits no file of any selected part is a mistake; one that fits some is not. */
+function requireFilterMatch() {
+  const fitted = testReports.some(({ passed, failures, skips }) => passed + failures.length + skips.length > 0);
+  if (filters.length > 0 && testReports.length > 0 && !fitted) {
+    fail('tests', `there is none in a file whose path contains ${filters.join(' or ')}`);
+  }
+}
+
+async function runWithEngines() {
+  announce(`engines: ${ENGINES.join(', ')}`);
+  const lab = await startTestLab(ENGINES, signal);
+  try {
+    if (lab.missing !== undefined) {
+      console.log(`no engines: ${lab.missing}`);
+      if (isCi && !signal.aborted) fail('engines', `could not start, and CI needs them: ${lab.missing}`);
+    }
+    if (selected.has('integration')) await runVitest('integration', 20 * MINUTE, lab.environment);
+    if (selected.has('examples')) await runExamples(lab.environment, lab.missing);
+  } finally {
+    announce('engines down');
+    const trouble = await lab.end();
+    if (trouble !== undefined) fail('engines down', trouble);
+  }
+}
+
+/**
+ * @param {string} project
+ * @param {number} timeoutMs
+ * @param {NodeJS.ProcessEnv} [environment]
+ */
+async function runVitest(project, timeoutMs, environment = {}) {
+  await runReporting(project, (env) =>
+    runCommand(
+      process.execPath,
+      [
+        join(repositoryRoot, 'node_modules', 'vitest', 'vitest.mjs'),
+        ...[
+          'run',
+          '--project',
+          project,
+          '--reporter=default',
+          `--reporter=${join(import.meta.dirname, 'vitest-reporter.mjs')}`,
+        ],
+        '--passWithNoTests',
+        ...filters,
+      ],
+      { cwd: repositoryRoot, env: { ...env, ...environment }, timeoutMs, signal },
+    ),
+  );
+}
+
+/**
+ * Runs `*.test.mjs` by Node's own test runner: for tools that must work before anything is installed.
+ *
+ * @param {string} name
+ * @param {string} folder
+ * @param {number} timeoutMs
+ */
+async function runNodeTests(name, folder, timeoutMs) {
+  const files = readdirSync(join(repositoryRoot, folder)).filter((file) => file.endsWith('.test.mjs'));
+  if (files.length === 0) return;
+  await runReporting(name, (env) =>
+    runCommand(
+      process.execPath,
+      [
+        ...['--test', '--test-reporter=spec', '--test-reporter-destination=stdout'],
+        ...[
+          `--test-reporter=${join(import.meta.dirname, 'node-test-reporter.mjs')}`,
+          '--test-reporter-destination=stderr',
+        ],
+        ...files.map((file) => join(folder, file)),
+      ],
+      { cwd: repositoryRoot, env, timeoutMs, signal },
+    ),
+  );
+}
+
+/**
+ * Runs the `start` script of every example against the lab's engine. Its exit code is the check.
+ *
+ * @param {NodeJS.ProcessEnv} environment
+ * @param {string | undefined} missing
+ */
+async function runExamples(environment, missing) {
+  const folder = join(repositoryRoot, 'examples');
+  if (!existsSync(folder)) return;
+  for (const example of readdirSync(folder, { withFileTypes: true })) {
+    if (!existsSync(join(folder, example.name, 'package.json'))) continue;
+    const name = `example ${example.name}`;
+    if (missing !== undefined) reports.push({ passed: 0, failures: [], skips: [{ name, reason: missing }] });
+    else {
+      await check(name, () =>
+        runCommand('pnpm', ['--silent', 'run', 'start'], {
+          cwd: join(folder, example.name),
+          env: { ...toolEnvironment(), ...environment },
+          timeoutMs: 2 * MINUTE,
+          signal,
+        }),
+      );
+    }
+  }
+}
+
+/**
+ * @param {string} program
+ * @param {readonly string[]} programArguments
+ * @param {number} timeoutMs
+ */
+function runTool(program, programArguments, timeoutMs) {
+  return runCommand(program, programArguments, { cwd: repositoryRoot, env: toolEnvironment(), timeoutMs, signal });
+}
+
+/**
+ * Runs a step that is not a test runner: it counts as one check.
+ *
+ * @param {string} name
+ * @param {() => Promise<CommandOutcome>} step
+ */
+async function check(name, step) {
+  announce(name);
+  const startedAt = performance.now();
+  const outcome = await step();
+  announceEnd(name, startedAt, outcome);
+  if (outcome.ok) reports.push({ passed: 1, failures: [], skips: [] });
+  else fail(name, outcome.reason ?? 'failed');
+  return outcome.ok;
+}
+
+/**
+ * @param {string} name
+ * @param {(environment: NodeJS.ProcessEnv) => Promise<CommandOutcome>} run
+ */
+async function runReporting(name, run) {
+  announce(name);
+  const startedAt = performance.now();
+  const path = join(reportFolder, `${name}.json`);
+  const outcome = await run({ ...toolEnvironment(), [REPORT_PATH_VARIABLE]: path });
+  announceEnd(name, startedAt, outcome);
+  const report = readTestReport(name, path, outcome);
+  reports.push(report);
+  testReports.push(report);
+}
+
+/**
+ * @param {string} name
+ * @param {string} message
+ */
+function fail(name, message) {
+  reports.push({ passed: 0, failures: [{ name, message }], skips: [] });
+}
+
+/** @param {string} name */
+function announce(name) {
+  console.log(`\n=== ${name}`);
+}
+
+/**
+ * @param {string} name
+ * @param {number} startedAt
+ * @param {CommandOutcome} outcome
+ */
+function announceEnd(name, startedAt, outcome) {
+  const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1);
+  console.log(`=== ${name}: ${outcome.ok ? 'ok' : `failed, ${outcome.reason}`} (${seconds} s)`);
+}
+
+function readArguments() {
+  try {
+    return parseTestArguments(process.argv.slice(2));
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    process.exit(2);
+  }
+}

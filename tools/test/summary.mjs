@@ -1,0 +1,47 @@
+// @ts-check
+/** @import { TestReport } from './test-report.mjs' */
+
+/** @typedef {{ exitCode: 0 | 1, lines: readonly string[] }} Summary */
+
+/**
+ * Adds up what all runners and steps reported. The last line is the result and nothing else.
+ *
+ * @param {readonly TestReport[]} reports
+ * @returns {Summary}
+ */
+export function summarize(reports) {
+  const passed = reports.reduce((sum, report) => sum + report.passed, 0);
+  const failures = reports.flatMap((report) => report.failures);
+  const skips = reports.flatMap((report) => report.skips);
+  const lines = [];
+
+  if (failures.length > 0) {
+    lines.push('', 'Failed:', ...failures.map(({ name, message }) => `  - ${name}: ${firstLine(message)}`));
+  }
+  if (skips.length > 0) {
+    lines.push('', 'Skipped:');
+    for (const [reason, names] of groupByReason(skips)) {
+      lines.push(`  ${names.length} because ${reason}:`, ...names.map((name) => `  - ${name}`));
+    }
+  }
+  lines.push('', `${passed} passed, ${failures.length} failed${skips.length > 0 ? `, ${skips.length} skipped` : ''}`);
+  // A run in which nothing was checked proves nothing.
+  return { exitCode: failures.length > 0 || passed === 0 ? 1 : 0, lines };
+}
+
+/** @param {string} message */
+function firstLine(message) {
+  return message.trim().split('\n', 1)[0] ?? '';
+}
+
+/** @param {readonly { name: string, reason: string }[]} skips */
+function groupByReason(skips) {
+  /** @type {Map<string, string[]>} */
+  const groups = new Map();
+  for (const { name, reason } of skips) {
+    const names = groups.get(reason);
+    if (names === undefined) groups.set(reason, [name]);
+    else names.push(name);
+  }
+  return groups;
+}

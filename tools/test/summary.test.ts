@@ -1,0 +1,37 @@
+import { expect, test } from 'vitest';
+import { summarize } from './summary.mjs';
+
+const nothing = { passed: 0, failures: [], skips: [] };
+
+test('adds up all reports and ends with the result alone', () => {
+  const { lines, exitCode } = summarize([
+    { ...nothing, passed: 3 },
+    { ...nothing, passed: 4 },
+  ]);
+  expect(lines.at(-1)).toBe('7 passed, 0 failed');
+  expect(exitCode).toBe(0);
+});
+
+test('lists every failure with the first line of its message, and fails', () => {
+  const { lines, exitCode } = summarize([
+    { ...nothing, passed: 1, failures: [{ name: 'a > b', message: 'expected 1\nto be 2' }] },
+  ]);
+  expect(lines).toContain('  - a > b: expected 1');
+  expect(lines.at(-1)).toBe('1 passed, 1 failed');
+  expect(exitCode).toBe(1);
+});
+
+test('groups skips by their reason and does not fail for them', () => {
+  const skips = [
+    { name: 'a', reason: 'no engine' },
+    { name: 'b', reason: 'no engine' },
+  ];
+  const { lines, exitCode } = summarize([{ passed: 1, failures: [], skips }]);
+  expect(lines).toEqual(expect.arrayContaining(['  2 because no engine:', '  - a', '  - b']));
+  expect(lines.at(-1)).toBe('1 passed, 0 failed, 2 skipped');
+  expect(exitCode).toBe(0);
+});
+
+test('fails when nothing at all was checked', () => {
+  expect(summarize([]).exitCode).toBe(1);
+});

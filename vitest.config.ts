@@ -1,0 +1,40 @@
+import { join } from 'node:path';
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    // Few, because the machines that run this have few cores and the engines want some too.
+    maxWorkers: 2,
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['packages/*/src/**/*.test.ts', 'tools/{setup,test,test-support}/*.test.ts'],
+        },
+        resolve: {
+          // Unit tests see the packages' source, so that they need no build and never meet a stale one.
+          alias: [{ find: /^@crikit\/([a-z-]+)$/, replacement: join(import.meta.dirname, 'packages/$1/src/index.ts') }],
+        },
+      },
+      {
+        test: {
+          name: 'integration',
+          include: ['packages/*/test/**/*.test.ts'],
+          // One file at a time: they share the machine's engines and measure time.
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: 'packaging',
+          include: ['tools/packaging/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 300_000,
+        },
+      },
+    ],
+  },
+});

@@ -1,0 +1,45 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pnpmCommand } from '../setup/pnpm-command.mjs';
+import { runCommand } from '../setup/run-command.mjs';
+import { repositoryRoot, toolEnvironment } from '../setup/tool-environment.mjs';
+
+export interface PublicPackage {
+  readonly name: string;
+  readonly directory: string;
+  readonly manifest: { readonly sideEffects?: boolean | readonly string[]; readonly bin?: unknown };
+}
+
+/** Every package of this repository that is published. */
+export function publicPackages(): readonly PublicPackage[] {
+  const folder = join(repositoryRoot, 'packages');
+  return readdirSync(folder)
+    .map((entry) => join(folder, entry))
+    .map((directory) => ({ directory, manifest: JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')) }))
+    .filter(({ manifest }) => manifest.private !== true)
+    .map(({ directory, manifest }) => ({ name: manifest.name, directory, manifest }));
+}
+
+/** Packs a package as it would be published, and returns the path of its tarball. */
+export async function packPackage({ directory }: PublicPackage, destination: string): Promise<string> {
+  const { command, leadingArguments } = pnpmCommand();
+  const output = await run(
+    command,
+    [...leadingArguments, 'pack', '--json', '--pack-destination', destination],
+    directory,
+  );
+  const { filename } = JSON.parse(output.slice(output.indexOf('{'))) as { filename: string };
+  return filename;
+}
+
+/** Runs a command to its end and returns what it printed. Throws, with the output, unless its exit code is 0. */
+export async function run(command: string, commandArguments: readonly string[], directory: string): Promise<string> {
+  const outcome = await runCommand(command, commandArguments, {
+    cwd: directory,
+    env: toolEnvironment(),
+    output: 'collect',
+    timeoutMs: 240_000,
+  });
+  if (!outcome.ok) throw new Error(`${command} ${commandArguments.join(' ')}: ${outcome.reason}\n${outcome.output}`);
+  return outcome.output;
+}

@@ -28,11 +28,11 @@ export async function packPackage({ directory }: PublicPackage, destination: str
     [...leadingArguments, 'pack', '--json', '--pack-destination', destination],
     directory,
   );
-  const { filename } = JSON.parse(output.slice(output.indexOf('{'))) as { filename: string };
+  const { filename } = JSON.parse(output) as { filename: string };
   return filename;
 }
 
-/** Runs a command to its end and returns what it printed. Throws, with the output, unless its exit code is 0. */
+/** Runs a command to its end and returns its stdout. Throws, with all output, unless its exit code is 0. */
 export async function run(command: string, commandArguments: readonly string[], directory: string): Promise<string> {
   const outcome = await runCommand(command, commandArguments, {
     cwd: directory,
@@ -41,5 +41,5 @@ export async function run(command: string, commandArguments: readonly string[], 
     timeoutMs: 240_000,
   });
   if (!outcome.ok) throw new Error(`${command} ${commandArguments.join(' ')}: ${outcome.reason}\n${outcome.output}`);
-  return outcome.output;
+  return outcome.stdout;
 }

@@ -1,7 +1,7 @@
 // @ts-check
 import { spawn } from 'node:child_process';
 
-/** @typedef {{ ok: boolean, code: number | null, signal: NodeJS.Signals | null, reason: string | undefined, output: string }} CommandOutcome */
+/** @typedef {{ ok: boolean, code: number | null, signal: NodeJS.Signals | null, reason: string | undefined, stdout: string, output: string }} CommandOutcome */
 /**
  * @typedef {object} CommandOptions
  * @property {string} [cwd] Working directory. Default: this process's.
@@ -9,7 +9,7 @@ import { spawn } from 'node:child_process';
  * @property {number} [timeoutMs] After this the command and its children are killed. Default: never.
  * @property {AbortSignal} [signal] Abort ends the command and its children: SIGTERM first, SIGKILL after the grace.
  * @property {number} [graceMs] Time between SIGTERM and SIGKILL. Default: 5,000.
- * @property {'show' | 'collect'} [output] Show the output as it comes (default), or collect both streams in `output`.
+ * @property {'show' | 'collect'} [output] Show the output as it comes (default), or collect it: both streams in `output`, stdout alone in `stdout`.
  */
 
 /**
@@ -26,6 +26,7 @@ export function runCommand(command, commandArguments, options = {}) {
   const { cwd, env = process.env, timeoutMs, signal, graceMs = 5_000, output = 'show' } = options;
   return new Promise((resolve) => {
     let collected = '';
+    let stdout = '';
     /** @type {string | undefined} */
     let reason;
     /** @type {NodeJS.Timeout | undefined} */
@@ -34,7 +35,7 @@ export function runCommand(command, commandArguments, options = {}) {
     let lastResort;
 
     if (signal?.aborted) {
-      resolve({ ok: false, code: null, signal: null, reason: 'not started: interrupted', output: '' });
+      resolve({ ok: false, code: null, signal: null, reason: 'not started: interrupted', stdout: '', output: '' });
       return;
     }
     const child = spawn(command, commandArguments, {
@@ -73,6 +74,10 @@ export function runCommand(command, commandArguments, options = {}) {
       });
     }
 
+    child.stdout?.on('data', (text) => {
+      stdout += text;
+    });
+
     /** @param {CommandOutcome} outcome */
     const settle = (outcome) => {
       clearTimeout(deadline);
@@ -81,14 +86,14 @@ export function runCommand(command, commandArguments, options = {}) {
       resolve(outcome);
     };
     child.once('error', (error) => {
-      settle({ ok: false, code: null, signal: null, reason: error.message, output: collected });
+      settle({ ok: false, code: null, signal: null, reason: error.message, stdout, output: collected });
     });
     // 'exit' and not 'close' where nothing is collected: a daemon that inherited our output must not hold us up.
     child.once(output === 'collect' ? 'close' : 'exit', (code, endSignal) => {
       const ok = code === 0 && reason === undefined;
       if (!ok) reason ??= endSignal === null ? `exit code ${code}` : `ended by ${endSignal}`;
       if (reason !== undefined) signalGroup('SIGKILL');
-      settle({ ok, code, signal: endSignal, reason, output: collected });
+      settle({ ok, code, signal: endSignal, reason, stdout, output: collected });
     });
   });
 }

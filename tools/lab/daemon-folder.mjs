@@ -88,7 +88,9 @@ export function openDaemonFolder({ kind, directory, name }) {
 export async function endEverythingIn(directory) {
   const processes = findEngineProcesses(directory);
   const containers = findDescendants(
-    processes.filter(({ pid }) => /^containerd-shim/.test(basename(readCommandLine(pid)[0] ?? ''))).map(({ pid }) => pid),
+    processes
+      .filter(({ pid }) => /^containerd-shim/.test(basename(readCommandLine(pid)[0] ?? '')))
+      .map(({ pid }) => pid),
   );
   const record = /** @type {DaemonRecord | undefined} */ (readJson(join(directory, RECORD)));
   const cgroups = new Set(containers.flatMap(({ pid }) => readForeignCgroups(pid)));

@@ -38,7 +38,9 @@ export function dockerRequest(endpoint, method, path, { body, timeoutMs = 60_000
         headers: {
           host: 'docker',
           ...(payload === undefined ? {} : { 'content-length': payload.length }),
-          ...(payload === undefined ? {} : { 'content-type': Buffer.isBuffer(body) ? 'application/x-tar' : 'application/json' }),
+          ...(payload === undefined
+            ? {}
+            : { 'content-type': Buffer.isBuffer(body) ? 'application/x-tar' : 'application/json' }),
         },
       },
       (response) => {
@@ -57,7 +59,8 @@ export function dockerRequest(endpoint, method, path, { body, timeoutMs = 60_000
       },
     );
     const timer = setTimeout(
-      () => call.destroy(new LabError('LAB_TIMEOUT', `${method} ${path} at ${endpoint}: no answer within ${timeoutMs} ms`)),
+      () =>
+        call.destroy(new LabError('LAB_TIMEOUT', `${method} ${path} at ${endpoint}: no answer within ${timeoutMs} ms`)),
       timeoutMs,
     );
     call.on('error', (error) => {

@@ -83,7 +83,10 @@ export async function removeContainer(endpoint, container) {
   } catch (error) {
     if (!(error instanceof LabError) || (error.statusCode !== 404 && error.statusCode !== 409)) throw error;
     // 409: somebody else's removal is in progress; callers may use the name again when we return.
-    await waitUntil(async () => !(await exists(endpoint, container)), { timeoutMs: 10_000, what: `removal of ${container}` });
+    await waitUntil(async () => !(await exists(endpoint, container)), {
+      timeoutMs: 10_000,
+      what: `removal of ${container}`,
+    });
   }
 }
 
@@ -156,7 +159,8 @@ export async function createKubeletStylePod(endpoint, options) {
     'io.kubernetes.pod.uid': uid,
   };
   /** @type {(container: string, attempt: number) => string} */
-  const containerName = (container, attempt) => `k8s_${container}_${options.name}_${options.namespace}_${uid}_${attempt}`;
+  const containerName = (container, attempt) =>
+    `k8s_${container}_${options.name}_${options.namespace}_${uid}_${attempt}`;
   const cgroupParent = options.cgroupParent === undefined ? {} : { cgroupParent: options.cgroupParent };
 
   const sandbox = await runContainer(endpoint, {
@@ -168,7 +172,9 @@ export async function createKubeletStylePod(endpoint, options) {
     ipcMode: 'shareable',
     labels: {
       ...options.labels,
-      ...Object.fromEntries(Object.entries(options.annotations ?? {}).map(([key, value]) => [`annotation.${key}`, value])),
+      ...Object.fromEntries(
+        Object.entries(options.annotations ?? {}).map(([key, value]) => [`annotation.${key}`, value]),
+      ),
       ...podLabels,
       'io.kubernetes.docker.type': 'podsandbox',
       'io.kubernetes.container.name': 'POD',

@@ -20,7 +20,7 @@ import {
 
 /**
  * @typedef {object} DockerDaemonOptions
- * @property {string} [directory] folder for everything of the daemon, at most 60 bytes long; default: one in the lab's
+ * @property {string} [directory] folder for everything of the daemon, at most 68 bytes long; default: one in the lab's
  *   directory, so that `lab down` also ends what an interrupted test left
  * @property {string} [name] name of the default folder; the same name is the same daemon. Default: a new one each time
  * @property {boolean} [liveRestore] default false; true: containers outlive dockerd
@@ -104,7 +104,16 @@ export function createDockerDaemon(options = {}) {
     rmSync(pidFile, { force: true });
     rmSync(socketPath, { force: true });
     const dockerd = requireProgram('dockerd');
-    const inNamespace = ['--pid', '--fork', '--mount-proc', '--kill-child=SIGKILL', '--', requireProgram('tini'), '--', dockerd];
+    const inNamespace = [
+      '--pid',
+      '--fork',
+      '--mount-proc',
+      '--kill-child=SIGKILL',
+      '--',
+      requireProgram('tini'),
+      '--',
+      dockerd,
+    ];
     const started = await startDaemonProcess({
       program: newPidNamespace ? requireProgram('unshare') : dockerd,
       arguments: [...(newPidNamespace ? inNamespace : []), ...daemonArguments()],

@@ -46,7 +46,9 @@ async function systemEntries() {
   const program = requireProgram('busybox');
   const applets = (await runProgram(program, ['--list-full'])).stdout.split('\n').filter(Boolean);
   return [
-    ...['bin', 'sbin', 'usr', 'usr/bin', 'usr/sbin', 'dev', 'proc', 'sys', 'etc', 'var', 'run', 'mnt'].map((path) => directory(path)),
+    ...['bin', 'sbin', 'usr', 'usr/bin', 'usr/sbin', 'dev', 'proc', 'sys', 'etc', 'var', 'run', 'mnt'].map((path) =>
+      directory(path),
+    ),
     directory('root', 0o700),
     directory('tmp', 0o1777),
     file('bin/busybox', readFileSync(program), 0o755),
@@ -82,7 +84,15 @@ async function usersEntries() {
     ),
     file(
       'etc/group',
-      ['root:x:0:', 'app:x:1000:', 'worker:x:1001:', 'shared:x:2000:app,worker', 'audit:x:2001:app', 'nogroup:x:65534:', ''].join('\n'),
+      [
+        'root:x:0:',
+        'app:x:1000:',
+        'worker:x:1001:',
+        'shared:x:2000:app,worker',
+        'audit:x:2001:app',
+        'nogroup:x:65534:',
+        '',
+      ].join('\n'),
     ),
     file('etc/hostname', 'users\n'),
     directory('home'),

@@ -9,7 +9,7 @@ import { LabError } from './lab-error.mjs';
 import { waitUntil } from './processes.mjs';
 
 /** A socket's path has 108 bytes with the closing zero; containerd's longest addition to our folders is kept free. */
-const LONGEST_DIRECTORY = 60;
+const LONGEST_DIRECTORY = 68;
 
 /**
  * The first 8 hex digits of a text's sha256.
@@ -30,7 +30,7 @@ export function repositoryRoot() {
  * @returns {string}
  */
 export function labDirectory() {
-  const chosen = process.env['CRIKIT_LAB_DIR'];
+  const chosen = process.env.CRIKIT_LAB_DIR;
   const directory = chosen ? resolve(chosen) : join(tmpdir(), `crikit-lab-${shortHash(repositoryRoot())}`);
   return resolveParents(directory);
 }
@@ -57,7 +57,10 @@ function resolveParents(path) {
 export function resolveDirectory(directory) {
   const path = resolveParents(resolve(directory));
   if (Buffer.byteLength(path) > LONGEST_DIRECTORY) {
-    throw new LabError('LAB_START_FAILED', `${path} is too long for unix sockets in it: at most ${LONGEST_DIRECTORY} bytes`);
+    throw new LabError(
+      'LAB_START_FAILED',
+      `${path} is too long for unix sockets in it: at most ${LONGEST_DIRECTORY} bytes`,
+    );
   }
   return path;
 }

@@ -66,9 +66,16 @@ function dockerEngine(options) {
     async start() {
       await daemon.start();
       await ensureImages(daemon);
-      const { directory, socketPath, tcpEndpoint, pidFile, dataRoot, execRoot, containerdSocketPath, cgroup, logPath } = daemon;
+      const { directory, socketPath, tcpEndpoint, pidFile, dataRoot, execRoot, containerdSocketPath, cgroup, logPath } =
+        daemon;
       return {
-        ...{ directory, socketPath, ...(tcpEndpoint === undefined ? {} : { tcpEndpoint }), pid: daemon.pid() ?? 0, pidFile },
+        ...{
+          directory,
+          socketPath,
+          ...(tcpEndpoint === undefined ? {} : { tcpEndpoint }),
+          pid: daemon.pid() ?? 0,
+          pidFile,
+        },
         ...(await daemon.version()),
         ...{ dataRoot, execRoot, containerdSocketPath, cgroup, logPath },
       };
@@ -256,7 +263,10 @@ if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLTo
   try {
     process.exitCode = await main(process.argv.slice(2));
   } catch (error) {
-    console.error(error instanceof Error ? error.message : error);
+    const message = error instanceof Error ? error.message : String(error);
+    console.error(message);
+    // The reason comes last, where a caller that reads one line finds it.
+    if (message.includes('\n')) console.error(message.slice(0, message.indexOf('\n')));
     process.exitCode = error instanceof TypeError ? 2 : 1;
   }
 }

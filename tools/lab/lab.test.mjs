@@ -14,7 +14,7 @@ import { endProcess, findEngineProcesses, isAlive, recordProcess, signalProcess 
 import { createTar } from './tar.mjs';
 
 const temporary = mkdtempSync(join(tmpdir(), 'lab-test-'));
-process.env['CRIKIT_LAB_DIR'] = join(temporary, 'lab');
+process.env.CRIKIT_LAB_DIR = join(temporary, 'lab');
 after(() => rmSync(temporary, { recursive: true, force: true }));
 
 test('the lab lives where CRIKIT_LAB_DIR says, and is empty before the first up', async () => {
@@ -23,12 +23,12 @@ test('the lab lives where CRIKIT_LAB_DIR says, and is empty before the first up'
 });
 
 test('without CRIKIT_LAB_DIR the folder comes from the path of the clone', () => {
-  const chosen = process.env['CRIKIT_LAB_DIR'];
-  delete process.env['CRIKIT_LAB_DIR'];
+  const chosen = process.env.CRIKIT_LAB_DIR;
+  delete process.env.CRIKIT_LAB_DIR;
   try {
     assert.match(labDirectory(), /\/crikit-lab-[0-9a-f]{8}$/);
   } finally {
-    process.env['CRIKIT_LAB_DIR'] = chosen;
+    process.env.CRIKIT_LAB_DIR = chosen;
   }
 });
 
@@ -37,8 +37,11 @@ test('an unknown engine is a misuse', () => {
 });
 
 test('a folder too deep for unix sockets is refused by name', () => {
-  const directory = join(temporary, 'x'.repeat(60));
-  assert.throws(() => createDockerDaemon({ directory }), { code: 'LAB_START_FAILED', message: /too long for unix sockets/ });
+  const directory = join(temporary, 'x'.repeat(68));
+  assert.throws(() => createDockerDaemon({ directory }), {
+    code: 'LAB_START_FAILED',
+    message: /too long for unix sockets/,
+  });
 });
 
 test('making a daemon object touches nothing', async () => {
@@ -57,7 +60,10 @@ test('system tar reads back what createTar wrote', () => {
     { path: 'home', type: 'directory', uid: 1000, gid: 1001 },
   ]);
   const listed = execFileSync('tar', ['--numeric-owner', '-tvf', '-'], { input: archive, encoding: 'utf8' });
-  const lines = listed.trim().split('\n').map((line) => line.replace(/ +/g, ' ').replace(/ \d{4}-\S+ \S+/, ''));
+  const lines = listed
+    .trim()
+    .split('\n')
+    .map((line) => line.replace(/ +/g, ' ').replace(/ \d{4}-\S+ \S+/, ''));
   assert.deepEqual(lines, [
     'drwxr-xr-x 0/0 0 bin/',
     '-rwxr-xr-x 0/0 1025 bin/tool',
@@ -81,7 +87,10 @@ test('the lock lets one in at a time', async () => {
   });
   const second = withLabLock('/somewhere', undefined, async () => order.push('second in'));
   await Promise.all([first, second]);
-  assert.deepEqual(order.filter((step) => step.startsWith('first')), ['first in', 'first out']);
+  assert.deepEqual(
+    order.filter((step) => step.startsWith('first')),
+    ['first in', 'first out'],
+  );
   assert.notEqual(order[1], 'second in');
 });
 
@@ -89,7 +98,9 @@ test('a lock whose holder was killed is free', async () => {
   const program = `import { withLabLock } from ${JSON.stringify(import.meta.resolve('./lab-directory.mjs'))};
     setInterval(() => {}, 1000);
     await withLabLock('/elsewhere', undefined, () => { process.stdout.write('held'); return new Promise(() => {}); });`;
-  const holder = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const holder = spawn(process.execPath, ['--input-type=module', '-e', program], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   await once(holder.stdout, 'data');
   const interruption = new AbortController();
   const waiting = withLabLock('/elsewhere', interruption.signal, async () => 'ours');
@@ -109,7 +120,10 @@ test('a process is told from another one that got its pid', () => {
 });
 
 test('a process that ignores SIGTERM ends all the same', async () => {
-  const child = spawn(process.execPath, ['-e', "process.on('SIGTERM', () => {}); setInterval(() => {}, 1000); console.log('ready')"]);
+  const child = spawn(process.execPath, [
+    '-e',
+    "process.on('SIGTERM', () => {}); setInterval(() => {}, 1000); console.log('ready')",
+  ]);
   await once(child.stdout, 'data');
   const record = recordProcess(/** @type {number} */ (child.pid));
   await endProcess(record, { graceMs: 50 });
@@ -125,7 +139,10 @@ test('only engines are taken for engine processes, whatever has the folder in it
   const ours = idle('/usr/sbin/dockerd', `${directory}/docker.sock`);
   try {
     await once(ours, 'spawn');
-    assert.deepEqual(findEngineProcesses(directory).map(({ pid }) => pid), [ours.pid]);
+    assert.deepEqual(
+      findEngineProcesses(directory).map(({ pid }) => pid),
+      [ours.pid],
+    );
   } finally {
     for (const child of [bystander, engine, ours]) child.kill('SIGKILL');
   }

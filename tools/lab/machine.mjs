@@ -33,7 +33,7 @@ export function unavailable(reason, cause) {
  * @returns {string | undefined} its absolute path
  */
 export function findProgram(program, firstInPath = []) {
-  const folders = (engineEnvironment(firstInPath)['PATH'] ?? '').split(':');
+  const folders = (engineEnvironment(firstInPath).PATH ?? '').split(':');
   return folders.map((folder) => join(folder, program)).find((path) => existsSync(path) && statSync(path).isFile());
 }
 
@@ -100,7 +100,10 @@ function apt(...commandArguments) {
     const value = process.env[name];
     if (value !== undefined) Object.assign(environment, { [name]: value });
   }
-  return runProgram('apt-get', ['-o', 'DPkg::Lock::Timeout=300', ...commandArguments], { environment, timeoutMs: 600_000 });
+  return runProgram('apt-get', ['-o', 'DPkg::Lock::Timeout=300', ...commandArguments], {
+    environment,
+    timeoutMs: 600_000,
+  });
 }
 
 /**

@@ -10,7 +10,8 @@ import { LabError } from './lab-error.mjs';
  */
 
 /** Only these are ever signalled for having a lab directory in their arguments (an editor may have one too). */
-const ENGINE_PROGRAMS = /^(dockerd|containerd|containerd-shim.*|docker-proxy|docker-init|unshare|tini|runc|crun|podman|conmon|ctr)$/;
+const ENGINE_PROGRAMS =
+  /^(dockerd|containerd|containerd-shim.*|docker-proxy|docker-init|unshare|tini|runc|crun|podman|conmon|ctr)$/;
 
 /**
  * Polls until `condition` gives something other than undefined, null or false, and returns that.
@@ -133,7 +134,10 @@ export function readForeignCgroups(pid) {
   /** @type {(file: string) => string[]} */
   const read = (file) => {
     try {
-      return readFileSync(file, 'utf8').split('\n').filter(Boolean).map((line) => line.split(':').slice(2).join(':'));
+      return readFileSync(file, 'utf8')
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => line.split(':').slice(2).join(':'));
     } catch {
       return [];
     }
@@ -196,7 +200,7 @@ export async function killProcesses(records) {
 export function engineEnvironment(firstInPath = []) {
   return {
     PATH: [...firstInPath, '/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'].join(':'),
-    HOME: process.env['HOME'] ?? '/root',
+    HOME: process.env.HOME ?? '/root',
     LANG: 'C.UTF-8',
   };
 }
@@ -223,7 +227,8 @@ export async function startDaemonProcess(options) {
     });
     child.unref();
     const record = recordProcess(/** @type {number} */ (child.pid));
-    if (record === undefined) throw new LabError('LAB_START_FAILED', `${options.program} ended at once${lastLines(options.logPath)}`);
+    if (record === undefined)
+      throw new LabError('LAB_START_FAILED', `${options.program} ended at once${lastLines(options.logPath)}`);
     return record;
   } finally {
     closeSync(log);
@@ -275,7 +280,9 @@ export function runProgram(program, commandArguments, options = {}) {
       const result = { stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() };
       if (code === 0) return resolve(result);
       const output = `${result.stdout}\n${result.stderr}`.trim().split('\n').slice(-25).join('\n');
-      reject(new Error(`${[program, ...commandArguments].join(' ')} ended with ${signal ?? `code ${code}`}: ${output}`));
+      reject(
+        new Error(`${[program, ...commandArguments].join(' ')} ended with ${signal ?? `code ${code}`}: ${output}`),
+      );
     });
   });
 }
@@ -318,7 +325,9 @@ export async function unmountAll(directory) {
 function findCgroupFolders(cgroup) {
   const top = '/sys/fs/cgroup';
   const hierarchies = [top, ...listFolders(top)];
-  return hierarchies.map((hierarchy) => join(hierarchy, cgroup)).filter((folder) => existsSync(join(folder, 'cgroup.procs')));
+  return hierarchies
+    .map((hierarchy) => join(hierarchy, cgroup))
+    .filter((folder) => existsSync(join(folder, 'cgroup.procs')));
 }
 
 /**
@@ -355,7 +364,10 @@ export async function removeCgroup(cgroup) {
       const folders = findCgroupFolders(cgroup).flatMap(listCgroupTree);
       for (const folder of folders) {
         try {
-          for (const pid of readFileSync(join(folder, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean).map(Number)) {
+          for (const pid of readFileSync(join(folder, 'cgroup.procs'), 'utf8')
+            .split('\n')
+            .filter(Boolean)
+            .map(Number)) {
             signalProcess(recordProcess(pid), 'SIGKILL');
           }
           rmdirSync(folder);
@@ -378,7 +390,9 @@ export function removeShimSockets(taskDirectory) {
   for (const folder of folders) {
     const addressFile = join(folder, 'address');
     if (!existsSync(addressFile)) continue;
-    const path = readFileSync(addressFile, 'utf8').trim().replace(/^unix:\/\//, '');
+    const path = readFileSync(addressFile, 'utf8')
+      .trim()
+      .replace(/^unix:\/\//, '');
     if (dirname(path) === '/run/containerd/s') rmSync(path, { force: true });
   }
 }

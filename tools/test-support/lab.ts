@@ -1,38 +1,40 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import { describe } from 'vitest';
-import { labDirectory } from '../lab/lab-directory.mjs';
+import { type EngineState, type LabState, labStatePath } from '../lab/lab.mjs';
 
 /** A running engine of the lab, as the lab's state file describes it. */
-export interface LabEngine {
-  readonly socketPath: string;
-  readonly version: string;
-  readonly pid: number;
-}
+export type LabEngine = EngineState;
 
-/** The lab that the tests run against. */
-export interface Lab extends LabEngine {
-  /** The lab's folder. Private daemons of a test belong below it, so that they go with it. */
-  readonly directory: string;
-}
+type Found = { readonly engine: LabEngine } | { readonly reason: string };
 
-type FoundLab = { lab: Lab; reason?: undefined } | { lab?: undefined; reason: string };
+// Stands in for an engine while a suite is collected only to count the tests that are skipped.
+const absentEngine: LabEngine = {
+  directory: '',
+  socketPath: '',
+  pid: 0,
+  pidFile: '',
+  version: '',
+  dataRoot: '',
+  execRoot: '',
+  containerdSocketPath: '',
+  cgroup: '',
+  logPath: '',
+};
 
 /**
  * A suite that needs the lab's Docker daemon. Without one all its tests are skipped, and the reason is in the closing
- * summary of `npm test`. While skipped, `define` still runs so that its tests can be counted, with an empty socket path:
+ * summary of `npm test`. `define` runs even then, so that its tests are counted, with an engine whose strings are empty:
  * it must not connect outside of tests and hooks.
  */
-export function describeWithDocker(name: string, define: (lab: Lab) => void): void {
+export function describeWithDocker(name: string, define: (docker: LabEngine) => void): void {
   describeWithEngine('docker', name, define);
 }
 
-/** As `describeWithDocker`, for any engine that the lab knows. */
-export function describeWithEngine(engine: string, name: string, define: (lab: Lab) => void): void {
-  const { lab, reason } = findLab(engine);
-  if (lab !== undefined) describe(name, () => define(lab));
-  else
-    describe.skip(`${name} [skipped: ${reason}]`, () => define({ socketPath: '', version: '', pid: 0, directory: '' }));
+/** As `describeWithDocker`, for any engine that the lab knows by this name. */
+export function describeWithEngine(engineName: string, name: string, define: (engine: LabEngine) => void): void {
+  const found = findEngine(engineName);
+  if ('engine' in found) describe(name, () => define(found.engine));
+  else describe.skip(`${name} [skipped: ${found.reason}]`, () => define(absentEngine));
 }
 
 /**
@@ -40,19 +42,18 @@ export function describeWithEngine(engine: string, name: string, define: (lab: L
  *
  * @throws Error with the reason where there is none.
  */
-export function requireDockerLab(): Lab {
-  const { lab, reason } = findLab('docker');
-  if (lab === undefined) throw new Error(reason);
-  return lab;
+export function requireDockerLab(): LabEngine {
+  const found = findEngine('docker');
+  if ('reason' in found) throw new Error(found.reason);
+  return found.engine;
 }
 
-function findLab(engine: string): FoundLab {
+function findEngine(name: string): Found {
   const { CRIKIT_LAB_STATE: given, CRIKIT_LAB_SKIP: skip } = process.env;
   if (skip !== undefined) return { reason: skip };
-  const path = given ?? join(labDirectory(), 'state.json');
+  const path = given ?? labStatePath();
   if (!existsSync(path)) return { reason: 'no lab is up (npm run lab -- up)' };
-  const state = JSON.parse(readFileSync(path, 'utf8')) as { engines?: Record<string, LabEngine> };
-  const found = state.engines?.[engine];
-  if (found === undefined) return { reason: `the lab runs no ${engine} (npm run lab -- up --engine ${engine})` };
-  return { lab: { ...found, directory: dirname(path) } };
+  const state = JSON.parse(readFileSync(path, 'utf8')) as LabState;
+  const engine = state.engines[name];
+  return engine === undefined ? { reason: `the lab runs no ${name} (npm run lab -- up --engine ${name})` } : { engine };
 }

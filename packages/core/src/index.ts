@@ -6,7 +6,20 @@ export type {
   ContainerTarget,
   ContainerWatch,
 } from './container-engine.js';
+export {
+  type AssignedRole,
+  type AssignRolesInput,
+  assignContainerRoles,
+  DEFAULT_CONTAINER_ANNOTATION,
+  DEFAULT_SIDECAR_RULES,
+  INJECTED_PROXY_SIDECARS,
+  parseSidecarRules,
+  type RoleCandidate,
+  type SidecarPredicate,
+  type SidecarRule,
+} from './container-role.js';
 export type { CopyMethod, CopyOptions, CopyProgress, CopyResult } from './copy-options.js';
+export { type ContainerEngineOptions, createContainerEngine } from './create-container-engine.js';
 export { type DemultiplexedStreams, demultiplexStream } from './demultiplex-stream.js';
 export { detailsOneByOne } from './details-one-by-one.js';
 export * from './engine-contract.js';
@@ -24,6 +37,7 @@ export {
   type ErrorCode,
   isCrikitError,
 } from './errors/crikit-error.js';
+export { EngineClashError, isEngineClashError } from './errors/engine-clash-error.js';
 export { EngineTimeoutError, isEngineTimeoutError } from './errors/engine-timeout-error.js';
 export { EngineUnavailableError, isEngineUnavailableError } from './errors/engine-unavailable-error.js';
 export { ExecAbortedError, isExecAbortedError } from './errors/exec-aborted-error.js';
@@ -33,6 +47,7 @@ export { ExecTimeoutError, isExecTimeoutError } from './errors/exec-timeout-erro
 export { InvalidArgumentError, isInvalidArgumentError } from './errors/invalid-argument-error.js';
 export { isMultiBizError, MultiBizError } from './errors/multi-biz-error.js';
 export { isNoBizError, NoBizError } from './errors/no-biz-error.js';
+export { isNoEngineError, NoEngineError } from './errors/no-engine-error.js';
 export { isNoPodError, NoPodError } from './errors/no-pod-error.js';
 export { isNoSuchContainerError, NoSuchContainerError } from './errors/no-such-container-error.js';
 export { isOperationAbortedError, OperationAbortedError } from './errors/operation-aborted-error.js';
@@ -44,9 +59,32 @@ export { isUnsupportedError, UnsupportedError } from './errors/unsupported-error
 export { isUserNotFoundError, UserNotFoundError } from './errors/user-not-found-error.js';
 export { isWorkingDirNotFoundError, WorkingDirNotFoundError } from './errors/working-dir-not-found-error.js';
 export * from './exec-request.js';
+export { type HostPathOptions, hostPath, transferToHostPathForContainer } from './host-path.js';
 export * from './kubernetes-pod.js';
 export { type Logger, silentLogger } from './logger.js';
+export {
+  DEFAULT_HOSTNAME_RULES,
+  type MetadataRule,
+  type MetadataSubject,
+  parseMetadataRules,
+  type ResolvedMetadata,
+  resolveApp,
+  resolvePodHostname,
+} from './metadata-rules.js';
+export { sortMountPointsByLongSourceFirst } from './mount-order.js';
 export * from './pod.js';
 export { probeUnixSocket } from './probe-unix-socket.js';
+export { isRuncLikeRuntime } from './runc-like-runtime.js';
 export { DEFAULT_SAMPLE_OUTPUT_LENGTH, sampleOutput } from './sample-output.js';
+export {
+  connectEngine,
+  createEngineSelector,
+  type EngineChoice,
+  type EngineReport,
+  type EngineSelector,
+  type EngineSelectorOptions,
+  type SelectEnginesOptions,
+  selectEngines,
+} from './select-engines.js';
 export { shortContainerId, stripContainerIdScheme } from './short-container-id.js';
+export type { TraceContext } from './tracing.js';

@@ -1,0 +1,210 @@
+import { callDriver } from './call-driver.js';
+import type { ContainerReference } from './container.js';
+import { createContainerChanges } from './container-changes.js';
+import type { CallOptions, ContainerEngine, ContainerTarget } from './container-engine.js';
+import { copyFromContainerByArchive, copyToContainerByArchive } from './copy-by-archive.js';
+import type { CopyOptions } from './copy-options.js';
+import type { ArchiveFeature, EngineDefinition, EngineDriver, EngineFeature } from './engine-contract.js';
+import { ClosedError } from './errors/closed-error.js';
+import { InvalidArgumentError } from './errors/invalid-argument-error.js';
+import { NoSuchContainerError } from './errors/no-such-container-error.js';
+import { UnsupportedError } from './errors/unsupported-error.js';
+import { type Logger, silentLogger } from './logger.js';
+import { type ExecContext, runExec, runExecAsync } from './run-exec.js';
+import { createSemaphore } from './semaphore.js';
+import { trace } from './tracing.js';
+import { watchContainers } from './watch-containers.js';
+
+export interface ContainerEngineOptions {
+  /** Where the node's root is mounted for this process. Default: HOSTFS of the environment, else `/`. */
+  readonly hostRoot?: string;
+  readonly logger?: Logger;
+  /** Name that execs carry in their environment as `_FROM`, beside `_TS`; `false` leaves both out. Default: `crikit`. */
+  readonly agentName?: string | false;
+  /** Between two lists, for engines that have no events. Default: 5 s. */
+  readonly pollIntervalMs?: number;
+}
+
+const listDeadlineMs = 10_000;
+const detailsDeadlineMs = 5_000;
+const detailsPerDeadline = 50;
+const closeDeadlineMs = 5_000;
+
+/** Makes of a driver the engine that users see, with everything that all engines have in common. */
+export function createContainerEngine(
+  definition: EngineDefinition,
+  driver: EngineDriver,
+  options: ContainerEngineOptions = {},
+): ContainerEngine {
+  const logger = options.logger ?? silentLogger;
+  const closing = new AbortController();
+  const engine = driver.id;
+  let closed: Promise<void> | undefined;
+  const execContext: ExecContext = {
+    driver,
+    hostRoot: options.hostRoot ?? process.env.HOSTFS ?? '/',
+    agentName: options.agentName === false ? undefined : (options.agentName ?? 'crikit'),
+    limitStarts: createSemaphore(driver.limits.parallelExecStarts),
+  };
+
+  const requireOpen = (): void => {
+    if (closing.signal.aborted) {
+      throw new ClosedError('This engine was closed.', { engine, applied: 'no', remedy: 'Connect a new one.' });
+    }
+  };
+  const referenceOf = (target: ContainerTarget): ContainerReference => {
+    requireOpen();
+    return toReference(target, driver.defaultScope ?? '');
+  };
+  const call = <Value>(
+    what: string,
+    deadlineMs: number,
+    callOptions: CallOptions | undefined,
+    run: (signal: AbortSignal) => Promise<Value>,
+  ): Promise<Value> => {
+    requireOpen();
+    const signals = [closing.signal, ...(callOptions?.signal === undefined ? [] : [callOptions.signal])];
+    const timeoutMs = callOptions?.timeoutMs ?? deadlineMs;
+    return callDriver({ what, engine, timeoutMs, signal: AbortSignal.any(signals) }, run);
+  };
+  const requireArchive = (container: ContainerTarget): ArchiveFeature => {
+    const withheld = typeof container === 'object' ? withheldBy(container)?.archive : undefined;
+    if (withheld === undefined && driver.features.archive !== undefined) return driver.features.archive;
+    throw new UnsupportedError('No way to copy can serve this container.', {
+      engine,
+      applied: 'no',
+      remedy: withheld ?? 'This engine has no feature `archive`.',
+    });
+  };
+
+  const self: ContainerEngine = {
+    id: engine,
+    type: definition.type,
+    version: driver.version,
+    containerIdSchemes: driver.containerIdSchemes,
+
+    async listAllContainers(callOptions) {
+      return call('list containers', listDeadlineMs, callOptions, (signal) => driver.listAllContainers({ signal }));
+    },
+
+    async getContainerDetail(container, callOptions) {
+      const reference = referenceOf(container);
+      const [outcome] = await self.getContainerDetails([reference], callOptions);
+      if (outcome === undefined) {
+        throw new NoSuchContainerError(`There is no container ${reference.id}.`, { engine, applied: 'no' });
+      }
+      if ('error' in outcome) throw outcome.error;
+      return outcome.detail;
+    },
+
+    async getContainerDetails(of, callOptions) {
+      requireOpen();
+      const references = of === 'all' ? of : of.map(referenceOf);
+      if (references.length === 0) return [];
+      const batches = references === 'all' ? 4 : Math.ceil(references.length / detailsPerDeadline);
+      return trace('details', { engine, count: references === 'all' ? 'all' : references.length }, () =>
+        call('inspect containers', detailsDeadlineMs * batches, callOptions, (signal) =>
+          driver.getContainerDetails(references, { signal }),
+        ),
+      );
+    },
+
+    async getSource(container, callOptions) {
+      const reference = referenceOf(container);
+      return call(`inspect container ${reference.id}`, detailsDeadlineMs, callOptions, (signal) =>
+        driver.getSource(reference, { signal }),
+      );
+    },
+
+    async exec(container, request) {
+      const reference = referenceOf(container);
+      return trace('exec', { engine, container: reference.id, command: request.cmd }, () =>
+        runExec(execContext, reference, request),
+      );
+    },
+
+    async execAsync(container, request) {
+      const reference = referenceOf(container);
+      return trace('exec', { engine, container: reference.id, command: request.cmd, streaming: true }, () =>
+        runExecAsync(execContext, reference, request),
+      );
+    },
+
+    async copyToContainer(container, source, destination, copyOptions: CopyOptions = {}) {
+      const reference = referenceOf(container);
+      const archive = requireArchive(container);
+      return trace('copy', { engine, container: reference.id, direction: 'in', source, destination }, () =>
+        copyToContainerByArchive({ archive, engine, reference }, source, destination, copyOptions),
+      );
+    },
+
+    async copyFromContainer(container, source, destination, copyOptions: CopyOptions = {}) {
+      const reference = referenceOf(container);
+      const archive = requireArchive(container);
+      return trace('copy', { engine, container: reference.id, direction: 'out', source, destination }, () =>
+        copyFromContainerByArchive({ archive, engine, reference }, source, destination, copyOptions),
+      );
+    },
+
+    supports(feature, container) {
+      const asked: EngineFeature = feature === 'copy' ? 'archive' : feature;
+      return driver.features[asked] !== undefined && container?.withheld?.[asked] === undefined;
+    },
+
+    feature(name) {
+      return driver.features[name];
+    },
+
+    async watch(watch, { signal }) {
+      requireOpen();
+      await watchContainers(watch, {
+        driver,
+        logger,
+        signal: AbortSignal.any([signal, closing.signal]),
+        pollIntervalMs: options.pollIntervalMs ?? 5_000,
+      });
+    },
+
+    events(eventOptions = {}) {
+      requireOpen();
+      return createContainerChanges((watch, signal) =>
+        self.watch(watch, {
+          signal: eventOptions.signal === undefined ? signal : AbortSignal.any([signal, eventOptions.signal]),
+        }),
+      );
+    },
+
+    close() {
+      closed ??= (async () => {
+        closing.abort();
+        await callDriver(
+          { what: 'close the engine', engine, timeoutMs: closeDeadlineMs },
+          () => driver[Symbol.asyncDispose]() as Promise<void>,
+        ).catch((error) => logger.warn({ engine, error }, 'closing an engine failed'));
+      })();
+      return closed;
+    },
+
+    [Symbol.asyncDispose]() {
+      return self.close();
+    },
+  };
+  return self;
+}
+
+function toReference(target: ContainerTarget, defaultScope: string): ContainerReference {
+  const reference =
+    typeof target === 'string'
+      ? { scope: defaultScope, id: target }
+      : 'reference' in target
+        ? target.reference
+        : { scope: target.scope, id: target.id };
+  if (typeof reference.id !== 'string' || reference.id === '' || /[/\0]/.test(reference.id)) {
+    throw new InvalidArgumentError(`'${String(reference.id)}' is no container id.`);
+  }
+  return reference;
+}
+
+function withheldBy(target: object): Readonly<Record<string, string>> | undefined {
+  return (target as { readonly withheld?: Readonly<Record<string, string>> }).withheld;
+}

@@ -9,14 +9,15 @@ const MINUTE = 60_000;
  * Installs what the lock file names. Quick and offline when everything is there.
  *
  * @param {AbortSignal} [signal]
+ * @param {'show' | 'collect'} [output] Default: show.
  */
-export function installDependencies(signal) {
+export function installDependencies(signal, output = 'show') {
   const { command, leadingArguments } = pnpmCommand();
   return runCommand(
     command,
     // Without the setting pnpm stops, where there is no terminal, to ask whether it may replace node_modules.
     [...leadingArguments, 'install', '--frozen-lockfile', '--prod=false', '--config.confirm-modules-purge=false'],
-    { cwd: repositoryRoot, env: toolEnvironment(), timeoutMs: 10 * MINUTE, ...(signal && { signal }) },
+    { cwd: repositoryRoot, env: toolEnvironment(), timeoutMs: 10 * MINUTE, output, ...(signal && { signal }) },
   );
 }
 
@@ -24,12 +25,14 @@ export function installDependencies(signal) {
  * Builds all packages; turbo skips what did not change.
  *
  * @param {AbortSignal} [signal]
+ * @param {'show' | 'collect'} [output] Default: show.
  */
-export function buildPackages(signal) {
+export function buildPackages(signal, output = 'show') {
   return runCommand('turbo', ['run', 'build', '--output-logs=errors-only', '--concurrency=2'], {
     cwd: repositoryRoot,
     env: toolEnvironment(),
     timeoutMs: 10 * MINUTE,
+    output,
     ...(signal && { signal }),
   });
 }

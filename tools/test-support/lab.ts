@@ -34,7 +34,7 @@ export function describeWithDocker(name: string, define: (docker: LabEngine) => 
 export function describeWithEngine(engineName: string, name: string, define: (engine: LabEngine) => void): void {
   const found = findEngine(engineName);
   if ('engine' in found) describe(name, () => define(found.engine));
-  else describe.skip(`${name} [skipped: ${found.reason}]`, () => define(absentEngine));
+  else describe.skip(`${name} [skipped: ${found.reason.replaceAll(']', ')')}]`, () => define(absentEngine));
 }
 
 /**

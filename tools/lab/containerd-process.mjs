@@ -1,7 +1,7 @@
 // @ts-check
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { createConnection } from 'node:net';
 import { join } from 'node:path';
+import { answersContainerd } from './containerd-api.mjs';
 import { IMAGES } from './images.mjs';
 import { LabError } from './lab-error.mjs';
 import { requireProgram } from './machine.mjs';
@@ -19,8 +19,17 @@ export function containerdPaths(directory) {
     state: join(home, 'state'),
     configPath: join(home, 'config.toml'),
     cniConfigPath: join(home, 'cni'),
+    runcRoot: join(home, 'runc'),
     logPath: join(directory, 'containerd.log'),
   };
+}
+
+/**
+ * containerd knows images by their full name only.
+ * @param {string} name
+ */
+export function containerdImageName(name) {
+  return name.startsWith('crikit-lab/') ? `docker.io/${name}` : name;
 }
 
 /**
@@ -41,7 +50,7 @@ function createConfig(paths, cri) {
   ];
   const criSection = [
     '[plugins."io.containerd.grpc.v1.cri"]',
-    `  sandbox_image = ${text(`docker.io/${IMAGES.noShell}`)}`,
+    `  sandbox_image = ${text(containerdImageName(IMAGES.noShell))}`,
     // Without CAP_SYS_RESOURCE a sandbox cannot lower its OOM score and fails to start.
     '  restrict_oom_score_adj = true',
     '  disable_apparmor = true',
@@ -55,6 +64,8 @@ function createConfig(paths, cri) {
     '    runtime_type = "io.containerd.runc.v2"',
     '    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]',
     '      SystemdCgroup = false',
+    // Its default is one folder for the whole machine.
+    `      Root = ${text(paths.runcRoot)}`,
   ];
   return `${[...common, ...(cri ? criSection : [])].join('\n')}\n`;
 }
@@ -81,26 +92,11 @@ export async function startContainerd(folder, { cri, firstInPath = [] }) {
   await waitUntil(
     () => {
       if (!isAlive(running)) throw new LabError('LAB_START_FAILED', `containerd ended${lastLines(paths.logPath)}`);
-      return accepts(paths.socketPath);
+      return answersContainerd(paths.socketPath, cri);
     },
-    { timeoutMs: 30_000, what: 'containerd to listen' },
+    { timeoutMs: 30_000, what: 'containerd to answer' },
   ).catch((error) => {
     if (error.code !== 'LAB_TIMEOUT') throw error;
     throw new LabError('LAB_START_FAILED', `${error.message}${lastLines(paths.logPath)}`);
-  });
-}
-
-/**
- * @param {string} socketPath
- * @returns {Promise<boolean>}
- */
-function accepts(socketPath) {
-  return new Promise((resolve) => {
-    const socket = createConnection(socketPath);
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
   });
 }

@@ -4,6 +4,7 @@ import { realpathSync, rmdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { createContainerdDaemon, ensureContainerdImages } from './containerd-daemon.mjs';
 import { listDaemonFolders, removeDaemonFolder } from './daemon-folder.mjs';
 import { createDockerDaemon } from './docker-daemon.mjs';
 import { ensureImages, IMAGES } from './images.mjs';
@@ -11,6 +12,12 @@ import { labDirectory, makeOwnDirectory, readJson, withLabLock, writeJson } from
 import { LabError } from './lab-error.mjs';
 import { listFolders } from './processes.mjs';
 
+export {
+  createContainerdDaemon,
+  ensureContainerdImages,
+  removeContainerdContainer,
+  runContainerdContainer,
+} from './containerd-daemon.mjs';
 export { dockerRequest } from './docker-api.mjs';
 export { createKubeletStylePod, removeContainer, runContainer } from './docker-containers.mjs';
 export { createDockerDaemon } from './docker-daemon.mjs';
@@ -26,12 +33,12 @@ export { requireEngineMachine } from './machine.mjs';
  * @property {string} socketPath
  * @property {string} [tcpEndpoint] of docker-remote, `tcp://127.0.0.1:<port>`
  * @property {number} pid of the daemon, in our pid namespace
- * @property {string} pidFile
+ * @property {string} [pidFile] dockerd's
  * @property {string} version
  * @property {string} [apiVersion] of Docker's HTTP API
- * @property {string} dataRoot
- * @property {string} execRoot
- * @property {string} containerdSocketPath
+ * @property {string} dataRoot dockerd's data root; containerd's root
+ * @property {string} execRoot dockerd's exec root; containerd's state folder
+ * @property {string} containerdSocketPath of containerd itself, or of dockerd's own containerd
  * @property {string} cgroup
  * @property {string} logPath
  */
@@ -49,6 +56,7 @@ const ENGINES = {
   docker: () => dockerEngine({ name: 'docker' }),
   // As if on another machine: reached over tcp, in a pid namespace of its own.
   'docker-remote': () => dockerEngine({ name: 'docker-remote', tcp: true, newPidNamespace: true }),
+  containerd: () => containerdEngine({ name: 'containerd' }),
 };
 
 /** The names that `up` and `down` know. */
@@ -78,6 +86,34 @@ function dockerEngine(options) {
         },
         ...(await daemon.version()),
         ...{ dataRoot, execRoot, containerdSocketPath, cgroup, logPath },
+      };
+    },
+  };
+}
+
+/**
+ * @param {import('./containerd-daemon.mjs').ContainerdDaemonOptions} options
+ * @returns {LabEngine}
+ */
+function containerdEngine(options) {
+  const daemon = createContainerdDaemon(options);
+  return {
+    destroy: daemon.destroy,
+    isRunning: daemon.isRunning,
+    async start() {
+      await daemon.start();
+      await ensureContainerdImages(daemon);
+      const { directory, socketPath, root, state, cgroup, logPath } = daemon;
+      return {
+        ...{
+          directory,
+          socketPath,
+          pid: daemon.pid() ?? 0,
+          version: await daemon.version(),
+          dataRoot: root,
+          execRoot: state,
+        },
+        ...{ containerdSocketPath: socketPath, cgroup, logPath },
       };
     },
   };

@@ -4,10 +4,12 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createServer as createHttp2Server } from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { callContainerd, readContainerdVersion } from './containerd-api.mjs';
 import { createDockerDaemon, dockerRequest, labDirectory, status, up } from './lab.mjs';
 import { withLabLock } from './lab-directory.mjs';
 import { endProcess, findEngineProcesses, isAlive, recordProcess, signalProcess } from './processes.mjs';
@@ -165,6 +167,32 @@ test('a refused request carries its status and message, a silent daemon ends in 
     await assert.rejects(dockerRequest(socketPath, 'GET', '/silent', { timeoutMs: 20 }), { code: 'LAB_TIMEOUT' });
   } finally {
     server.closeAllConnections();
+    server.close();
+  }
+});
+
+test("containerd's version is read from its reply, a gRPC error carries its code, silence ends in LAB_TIMEOUT", async () => {
+  const server = createHttp2Server();
+  server.on('stream', (stream, headers) => {
+    const path = headers[':path'];
+    if (path === '/silent/Call') return;
+    if (path !== '/containerd.services.version.v1.Version/Version') {
+      stream.respond({ ':status': 200, 'grpc-status': '12', 'grpc-message': 'unknown service' }, { endStream: true });
+      return;
+    }
+    stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+    stream.end(Buffer.concat([Buffer.from([0, 0, 0, 0, 8, 0x0a, 6]), Buffer.from('1.6.20')]));
+  });
+  const socketPath = join(temporary, 'fake-containerd.sock');
+  server.listen(socketPath);
+  await once(server, 'listening');
+  try {
+    assert.equal(await readContainerdVersion(socketPath), '1.6.20');
+    await assert.rejects(callContainerd(socketPath, '/other/Call'), { code: 'LAB_REQUEST_FAILED', statusCode: 12 });
+    await assert.rejects(callContainerd(socketPath, '/silent/Call', 20), { code: 'LAB_TIMEOUT' });
+    await assert.rejects(callContainerd(join(temporary, 'nothing.sock'), '/other/Call'), { code: 'ENOENT' });
+  } finally {
     server.close();
   }
 });

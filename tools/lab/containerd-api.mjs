@@ -42,7 +42,8 @@ export async function callContainerd(socketPath, method, timeoutMs = 2_000) {
         outcome = { ...outcome, ...trailers };
       });
       stream.on('data', (chunk) => chunks.push(chunk));
-      stream.once('error', fail);
+      // A socket's error cancels the streams first; its own code tells more than theirs.
+      stream.once('error', (error) => fail(error.cause instanceof Error ? error.cause : error));
       stream.once('close', () => {
         clearTimeout(timer);
         const status = Number(outcome['grpc-status'] ?? Number.NaN);

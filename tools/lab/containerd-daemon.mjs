@@ -6,6 +6,7 @@ import { containerdImageName, containerdPaths, startContainerd } from './contain
 import { endEverythingIn, endRole, openDaemonFolder, removeDaemonFolder } from './daemon-folder.mjs';
 import { createImageArchive, IMAGES } from './images.mjs';
 import { ensureInstalled, requireProgram } from './machine.mjs';
+import { ensureNextRelease, programFolders } from './next-release.mjs';
 import { endProcess, isAlive, runProgram, signalProcess, waitUntil } from './processes.mjs';
 
 /**
@@ -14,6 +15,8 @@ import { endProcess, isAlive, runProgram, signalProcess, waitUntil } from './pro
  *   directory, so that `lab down` also ends what an interrupted test left
  * @property {string} [name] name of the default folder; the same name is the same daemon. Default: a new one each time
  * @property {boolean} [cri] default true: serves the kubelet's API too
+ * @property {import('./next-release.mjs').Release} [release] default `current`; `next`: containerd of the next Debian
+ *   release, downloaded once into a cache
  */
 
 /**
@@ -38,7 +41,7 @@ import { endProcess, isAlive, runProgram, signalProcess, waitUntil } from './pro
  * @property {(namespace: string, ...commandArguments: string[]) => Promise<string>} ctr runs `ctr` on it, gives its stdout
  */
 
-const PACKAGES = { containerd: 'containerd', runc: 'runc', ctr: 'containerd' };
+const PACKAGES = { containerd: 'containerd', ctr: 'containerd' };
 
 /**
  * A private containerd. Nothing runs before `start()`.
@@ -46,7 +49,7 @@ const PACKAGES = { containerd: 'containerd', runc: 'runc', ctr: 'containerd' };
  * @returns {ContainerdDaemon}
  */
 export function createContainerdDaemon(options = {}) {
-  const { cri = true } = options;
+  const { cri = true, release = 'current' } = options;
   const folder = openDaemonFolder({ kind: 'containerd', directory: options.directory, name: options.name });
   const { socketPath, root, state, configPath, logPath } = containerdPaths(folder.path);
   const findContainerd = () => folder.findProcess('containerd');
@@ -62,12 +65,13 @@ export function createContainerdDaemon(options = {}) {
     cgroup: folder.cgroup,
 
     async start() {
-      await ensureInstalled(PACKAGES);
+      await ensureInstalled({ ...(release === 'current' ? PACKAGES : {}), runc: 'runc' });
+      if (release === 'next') await ensureNextRelease();
       if (await daemon.isRunning()) return;
       folder.make();
       // One that runs without answering is of no use.
       await endProcess(findContainerd(), { graceMs: 2_000 });
-      await startContainerd(folder, { cri });
+      await startContainerd(folder, { cri, firstInPath: programFolders(release) });
     },
 
     async kill(signal = 'SIGKILL') {
@@ -98,7 +102,7 @@ export function createContainerdDaemon(options = {}) {
 
     async ctr(namespace, ...commandArguments) {
       const all = ['--address', socketPath, '--namespace', namespace, ...commandArguments];
-      return (await runProgram(requireProgram('ctr'), all)).stdout;
+      return (await runProgram(requireProgram('ctr', programFolders(release)), all)).stdout;
     },
   };
   return daemon;

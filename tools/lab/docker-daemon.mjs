@@ -7,6 +7,7 @@ import { endEverythingIn, endRole, openDaemonFolder, removeDaemonFolder } from '
 import { answersPing, dockerRequest } from './docker-api.mjs';
 import { LabError } from './lab-error.mjs';
 import { ensureInstalled, requireProgram } from './machine.mjs';
+import { ensureNextRelease, programFolders } from './next-release.mjs';
 import {
   endProcess,
   engineEnvironment,
@@ -28,6 +29,8 @@ import {
  * @property {boolean} [newPidNamespace] default false; true: dockerd, its containerd and containers live in a pid and a
  *   mount namespace of their own, as a remote daemon's would: their pids mean nothing here and their mounts are not seen
  *   here. Everything in it dies with dockerd, so it cannot be had with `liveRestore`
+ * @property {import('./next-release.mjs').Release} [release] default `current`; `next`: dockerd and containerd of the next
+ *   Debian release, downloaded once into a cache
  * @property {readonly string[]} [extraArguments] for dockerd
  */
 
@@ -58,7 +61,7 @@ import {
  * @property {() => Promise<{ version: string, apiVersion: string }>} version of the running daemon
  */
 
-const PACKAGES = { dockerd: 'docker.io', containerd: 'containerd', runc: 'runc' };
+const PACKAGES = { dockerd: 'docker.io', containerd: 'containerd' };
 
 /**
  * A private Docker daemon with a containerd of its own, no bridge and no change to the machine's network. Nothing runs
@@ -67,7 +70,13 @@ const PACKAGES = { dockerd: 'docker.io', containerd: 'containerd', runc: 'runc' 
  * @returns {DockerDaemon}
  */
 export function createDockerDaemon(options = {}) {
-  const { liveRestore = false, tcp = false, newPidNamespace = false, extraArguments = [] } = options;
+  const {
+    liveRestore = false,
+    tcp = false,
+    newPidNamespace = false,
+    release = 'current',
+    extraArguments = [],
+  } = options;
   if (liveRestore && newPidNamespace) throw new TypeError('liveRestore and newPidNamespace exclude each other');
   const folder = openDaemonFolder({ kind: 'docker', directory: options.directory, name: options.name });
   const socketPath = join(folder.path, 'docker.sock');
@@ -103,7 +112,8 @@ export function createDockerDaemon(options = {}) {
     // dockerd refuses to start when the pid in an old file is in use, in a new pid namespace even by itself.
     rmSync(pidFile, { force: true });
     rmSync(socketPath, { force: true });
-    const dockerd = requireProgram('dockerd');
+    const firstInPath = programFolders(release);
+    const dockerd = requireProgram('dockerd', firstInPath);
     const inNamespace = [
       '--pid',
       '--fork',
@@ -118,7 +128,7 @@ export function createDockerDaemon(options = {}) {
       program: newPidNamespace ? requireProgram('unshare') : dockerd,
       arguments: [...(newPidNamespace ? inNamespace : []), ...daemonArguments()],
       logPath,
-      environment: engineEnvironment(),
+      environment: engineEnvironment(firstInPath),
     });
     folder.recordProcess('dockerd', started);
     await waitUntil(
@@ -156,14 +166,19 @@ export function createDockerDaemon(options = {}) {
     cgroup: folder.cgroup,
 
     async start() {
-      await ensureInstalled(newPidNamespace ? { ...PACKAGES, tini: 'tini' } : PACKAGES);
+      await ensureInstalled({
+        ...(release === 'current' ? PACKAGES : {}),
+        ...(newPidNamespace ? { tini: 'tini' } : {}),
+        runc: 'runc',
+      });
+      if (release === 'next') await ensureNextRelease();
       if (await daemon.isRunning()) return;
       folder.make();
       // One that runs without answering is of no use; with its pid in the file it would only be in the way.
       await endProcess(findDockerd(), { graceMs: 2_000 });
       await endProcess(findRoot(), { graceMs: 0 });
       if (newPidNamespace) await endEverythingIn(folder.path);
-      else await startContainerd(folder, { cri: false });
+      else await startContainerd(folder, { cri: false, firstInPath: programFolders(release) });
       for (let attempt = 1; ; attempt += 1) {
         if (tcp && port() === undefined) folder.update({ port: await findFreePort() });
         try {

@@ -56,7 +56,9 @@ const ENGINES = {
   docker: () => dockerEngine({ name: 'docker' }),
   // As if on another machine: reached over tcp, in a pid namespace of its own.
   'docker-remote': () => dockerEngine({ name: 'docker-remote', tcp: true, newPidNamespace: true }),
+  'docker-next': () => dockerEngine({ name: 'docker-next', release: 'next' }),
   containerd: () => containerdEngine({ name: 'containerd' }),
+  'containerd-next': () => containerdEngine({ name: 'containerd-next', release: 'next' }),
 };
 
 /** The names that `up` and `down` know. */

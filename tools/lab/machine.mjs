@@ -69,7 +69,7 @@ export async function ensureInstalled(packageOfPath) {
       await aptInstall(missing());
     } catch {
       // The package lists may be absent or too old to be true any more.
-      await apt('update').catch(() => {});
+      await aptGet('/', 'update').catch(() => {});
       await aptInstall(missing());
     }
   }).catch((error) => {
@@ -87,13 +87,14 @@ function isDebianLike() {
  * @param {readonly string[]} names
  */
 function aptInstall(names) {
-  return apt('install', '-y', '--no-install-recommends', '--no-upgrade', ...names);
+  return aptGet('/', 'install', '-y', '--no-install-recommends', '--no-upgrade', ...names);
 }
 
 /**
+ * @param {string} directory where `download` puts its files
  * @param {readonly string[]} commandArguments
  */
-function apt(...commandArguments) {
+export function aptGet(directory, ...commandArguments) {
   const environment = { ...engineEnvironment(), DEBIAN_FRONTEND: 'noninteractive' };
   // The machine's own proxies are kept: without them its mirror may be out of reach.
   for (const name of ['http_proxy', 'https_proxy', 'no_proxy', 'HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'APT_CONFIG']) {
@@ -101,6 +102,7 @@ function apt(...commandArguments) {
     if (value !== undefined) Object.assign(environment, { [name]: value });
   }
   return runProgram('apt-get', ['-o', 'DPkg::Lock::Timeout=300', ...commandArguments], {
+    directory,
     environment,
     timeoutMs: 600_000,
   });

@@ -254,15 +254,16 @@ export function lastLines(logPath, count = 25) {
  * Runs a program to its end. A non-zero exit code is an error that holds the end of its output.
  * @param {string} program
  * @param {readonly string[]} commandArguments
- * @param {{ environment?: Record<string, string>, input?: Buffer, timeoutMs?: number }} [options] `timeoutMs` default 120 s
+ * @param {{ environment?: Record<string, string>, directory?: string, timeoutMs?: number }} [options] `directory` to run
+ *   in, default `/`; `timeoutMs` default 120 s
  * @returns {Promise<{ stdout: string, stderr: string }>}
  */
 export function runProgram(program, commandArguments, options = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(program, commandArguments, {
-      cwd: '/',
+      cwd: options.directory ?? '/',
       env: options.environment ?? engineEnvironment(),
-      stdio: ['pipe', 'pipe', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe'],
       timeout: options.timeoutMs ?? 120_000,
       killSignal: 'SIGKILL',
     });
@@ -272,9 +273,6 @@ export function runProgram(program, commandArguments, options = {}) {
     const stderr = [];
     child.stdout.on('data', (chunk) => stdout.push(chunk));
     child.stderr.on('data', (chunk) => stderr.push(chunk));
-    // The program may end before it has read its input; its exit code tells the story then, not EPIPE.
-    child.stdin.on('error', () => {});
-    child.stdin.end(options.input);
     child.once('error', reject);
     child.once('close', (code, signal) => {
       const result = { stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() };

@@ -109,8 +109,10 @@ export function createDockerDaemon(options = {}) {
   ];
 
   const launch = async () => {
-    // dockerd refuses to start when the pid in an old file is in use, in a new pid namespace even by itself.
+    // dockerd refuses to start when the pid in an old file, its containerd's too, is in use: in a new pid namespace
+    // that is likely, even by itself.
     rmSync(pidFile, { force: true });
+    if (newPidNamespace) rmSync(join(execRoot, 'containerd', 'containerd.pid'), { force: true });
     rmSync(socketPath, { force: true });
     const firstInPath = programFolders(release);
     const dockerd = requireProgram('dockerd', firstInPath);

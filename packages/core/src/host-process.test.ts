@@ -34,7 +34,7 @@ function writeProcess(pid: number, about: FakeProcess = {}): void {
   const directory = join(hostRoot, 'proc', String(pid));
   mkdirSync(directory, { recursive: true });
   const { state = 'S', parent = 1, group = pid, startTime = '500', name = 'sh' } = about;
-  const rest = Array(14).fill('0').join(' ');
+  const rest = Array(15).fill('0').join(' ');
   writeFileSync(
     join(directory, 'stat'),
     `${pid} (${name}) ${state} ${parent} ${group} ${pid} ${rest} ${startTime} 0 0\n`,

@@ -30,6 +30,7 @@ export { ClosedError, isClosedError } from './errors/closed-error.js';
 export { CommandNotFoundError, isCommandNotFoundError } from './errors/command-not-found-error.js';
 export { ContainerNotRunningError, isContainerNotRunningError } from './errors/container-not-running-error.js';
 export { ContainerPausedError, isContainerPausedError } from './errors/container-paused-error.js';
+export { CopyFailedError, isCopyFailedError } from './errors/copy-failed-error.js';
 export {
   type Applied,
   CrikitError,

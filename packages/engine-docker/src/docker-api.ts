@@ -1,0 +1,262 @@
+/**
+ * The calls that this package makes, over dockerode: the only file that loads it. What goes out and what comes back
+ * is checked here, and every failure becomes one of core's errors, so that nothing above knows the client library.
+ */
+import type { Socket } from 'node:net';
+import { addAbortSignal, type Readable } from 'node:stream';
+import { InvalidArgumentError } from '@crikit/core';
+import type { DockerEndpoint } from './docker-endpoints.js';
+import {
+  type DockerExecState,
+  type DockerInspect,
+  type DockerListItem,
+  isRecord,
+  readExecState,
+  readInspect,
+  readList,
+  unexpected,
+} from './docker-replies.js';
+import { hasStatus, mapDockerError } from './map-docker-error.js';
+import { settleCall } from './settle-call.js';
+
+/** Body of `POST /containers/{id}/exec`. */
+export interface DockerExecOptions {
+  readonly Cmd: readonly string[];
+  readonly Env: readonly string[];
+  readonly AttachStdin: boolean;
+  readonly AttachStdout: true;
+  readonly AttachStderr: boolean;
+  readonly Tty: boolean;
+  readonly User?: string;
+  readonly WorkingDir?: string;
+  readonly DetachKeys?: string;
+  /** Height and width; known since API 1.42. */
+  readonly ConsoleSize?: readonly [number, number];
+}
+
+export interface DockerApi {
+  /** Version of the API that the calls use: `1.41`. */
+  apiVersion: string;
+  listContainers(signal: AbortSignal): Promise<readonly DockerListItem[]>;
+  inspectContainer(id: string, signal: AbortSignal): Promise<DockerInspect>;
+  createExec(id: string, options: DockerExecOptions, signal: AbortSignal): Promise<string>;
+  /** The hijacked connection: what is read is the output, what is written is stdin. */
+  startExec(
+    execId: string,
+    options: Pick<DockerExecOptions, 'Tty' | 'ConsoleSize'>,
+    signal: AbortSignal,
+  ): Promise<Readable>;
+  /** Undefined when the daemon does not know the exec (any more). */
+  inspectExec(execId: string, signal: AbortSignal): Promise<DockerExecState | undefined>;
+  resizeExec(execId: string, columns: number, rows: number, signal: AbortSignal): Promise<void>;
+  /** `signal` ends the stream as well. */
+  getArchive(id: string, path: string, signal: AbortSignal): Promise<Readable>;
+  putArchive(id: string, directory: string, tar: Readable, signal: AbortSignal): Promise<void>;
+  /** Events of containers, those since `sinceSeconds` first. */
+  openEvents(sinceSeconds: number | undefined, signal: AbortSignal): Promise<Readable>;
+}
+
+// The part of dockerode that is used, by structure: its published types miss abort signals and lie about streams.
+interface Dockerode {
+  readonly modem: { version?: string };
+  listContainers(options: object): Promise<unknown>;
+  getEvents(options: object): Promise<Readable>;
+  getContainer(id: string): {
+    inspect(options: object): Promise<unknown>;
+    exec(options: object): Promise<{ readonly id?: unknown }>;
+    getArchive(options: object): Promise<Readable>;
+    putArchive(file: Readable, options: object): Promise<unknown>;
+  };
+  getExec(id: string): {
+    start(options: object): Promise<Readable>;
+    inspect(options: object): Promise<unknown>;
+    resize(options: object): Promise<unknown>;
+  };
+}
+
+type DockerodeConstructor = new (options: object) => Dockerode;
+
+/** Loads the client library and sets it to the endpoint; sends nothing. `engine` is the id that errors carry. */
+export async function createDockerApi(
+  endpoint: DockerEndpoint,
+  engine: string,
+  apiVersion: string,
+): Promise<DockerApi> {
+  const { default: Dockerode } = (await import('dockerode')) as unknown as { default: DockerodeConstructor };
+  const docker = withoutDockerHost(() => new Dockerode(connectOptions(endpoint)));
+  const { modem } = docker;
+  modem.version = `v${apiVersion}`;
+
+  const call = async <Value>(
+    what: string,
+    changes: boolean,
+    signal: AbortSignal,
+    run: (signal: AbortSignal) => Promise<Value>,
+    onLate?: (value: Value) => void,
+  ): Promise<Value> => {
+    try {
+      return await settleCall(signal, run, onLate);
+    } catch (error) {
+      throw mapDockerError(error, { engine, what, changes });
+    }
+  };
+  const destroy = (stream: Readable): void => void stream.destroy?.();
+
+  return {
+    get apiVersion() {
+      return (modem.version ?? '').slice(1);
+    },
+    set apiVersion(version) {
+      modem.version = `v${version}`;
+    },
+
+    async listContainers(signal) {
+      const reply = await call('list containers', false, signal, (abortSignal) =>
+        docker.listContainers({ all: true, abortSignal }),
+      );
+      return readList(reply, engine);
+    },
+
+    async inspectContainer(id, signal) {
+      const container = docker.getContainer(requireId(id));
+      const reply = await call(`inspect container ${id}`, false, signal, (abortSignal) =>
+        container.inspect({ abortSignal }),
+      );
+      return readInspect(reply, engine);
+    },
+
+    async createExec(id, options, signal) {
+      const container = docker.getContainer(requireId(id));
+      const created = await call(`create an exec in container ${id}`, false, signal, (abortSignal) =>
+        container.exec({ ...options, abortSignal }),
+      );
+      if (typeof created.id !== 'string' || !idPattern.test(created.id)) {
+        throw unexpected('a new exec', created.id ?? null, engine);
+      }
+      return created.id;
+    },
+
+    async startExec(execId, { Tty, ConsoleSize }, signal) {
+      const exec = docker.getExec(requireId(execId));
+      const body = { Detach: false, Tty, ...(ConsoleSize === undefined ? {} : { ConsoleSize }) };
+      const connection = await call(
+        `start exec ${execId}`,
+        true,
+        signal,
+        // Never the library's `stdin`: it makes a duplex that cannot half-close. The raw socket can.
+        (abortSignal) => exec.start({ _body: body, hijack: true, abortSignal }),
+        destroy,
+      );
+      if (!isStream(connection)) throw unexpected('the start of an exec', connection, engine);
+      return connection;
+    },
+
+    async inspectExec(execId, signal) {
+      const exec = docker.getExec(requireId(execId));
+      let reply: unknown;
+      try {
+        reply = await settleCall(signal, (abortSignal) => exec.inspect({ abortSignal }));
+      } catch (error) {
+        if (hasStatus(error, 404)) return undefined;
+        throw mapDockerError(error, { engine, what: `inspect exec ${execId}`, changes: false });
+      }
+      return readExecState(reply, engine);
+    },
+
+    async resizeExec(execId, columns, rows, signal) {
+      const exec = docker.getExec(requireId(execId));
+      await call(`resize the terminal of exec ${execId}`, true, signal, (abortSignal) =>
+        exec.resize({ h: rows, w: columns, abortSignal }),
+      );
+    },
+
+    async getArchive(id, path, signal) {
+      const container = docker.getContainer(requireId(id));
+      const archive = await call(
+        `read ${path} of container ${id}`,
+        false,
+        signal,
+        (abortSignal) => container.getArchive({ path, abortSignal }),
+        destroy,
+      );
+      if (!isStream(archive)) throw unexpected('an archive', archive, engine);
+      return addAbortSignal(signal, archive);
+    },
+
+    async putArchive(id, directory, tar, signal) {
+      const container = docker.getContainer(requireId(id));
+      try {
+        await call(`write to ${directory} of container ${id}`, true, signal, (abortSignal) =>
+          container.putArchive(tar, { path: directory, abortSignal }),
+        );
+      } finally {
+        // A refused archive is not read to its end.
+        tar.destroy();
+      }
+    },
+
+    async openEvents(sinceSeconds, signal) {
+      const events = await call(
+        'subscribe to events',
+        false,
+        signal,
+        (abortSignal) =>
+          docker.getEvents({
+            filters: JSON.stringify({ type: ['container'] }),
+            ...(sinceSeconds === undefined ? {} : { since: sinceSeconds }),
+            abortSignal,
+          }),
+        destroy,
+      );
+      if (!isStream(events)) throw unexpected('events', events, engine);
+      // A stream that is quiet for hours never notices by itself that the machine at its other end is gone.
+      (events as { socket?: Socket }).socket?.setKeepAlive(true, keepAliveMs);
+      return events;
+    },
+  };
+}
+
+const keepAliveMs = 30_000;
+
+// Docker's own rule for names, which ids satisfy too. A slash would be redirected, and the client library then ends
+// the process by an error that nobody can catch.
+const idPattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
+
+/** Throws `InvalidArgumentError` before anything is sent. */
+export function requireId(id: string): string {
+  if (typeof id !== 'string' || !idPattern.test(id)) {
+    throw new InvalidArgumentError(`${JSON.stringify(id)} is no id of a Docker container.`);
+  }
+  return id;
+}
+
+function isStream(value: unknown): value is Readable {
+  return isRecord(value) && typeof value.pipe === 'function' && typeof value.on === 'function';
+}
+
+function connectOptions(endpoint: DockerEndpoint): object {
+  switch (endpoint.kind) {
+    case 'unix':
+      return { socketPath: endpoint.path };
+    case 'tcp':
+      return { host: endpoint.host, port: endpoint.port, protocol: 'http' };
+    case 'unsupported':
+      throw new InvalidArgumentError(endpoint.reason);
+  }
+}
+
+/**
+ * The client library reads DOCKER_HOST (and with it certificates and a time-out) in its constructor, prefers it to an
+ * explicit socket and throws on a value that it does not understand; so it must not see it. Nothing else of this
+ * thread runs meanwhile.
+ */
+function withoutDockerHost<Value>(construct: () => Value): Value {
+  const { DOCKER_HOST: given } = process.env;
+  if (given === undefined) return construct();
+  delete process.env.DOCKER_HOST;
+  try {
+    return construct();
+  } finally {
+    process.env.DOCKER_HOST = given;
+  }
+}

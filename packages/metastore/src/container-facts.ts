@@ -1,0 +1,72 @@
+import {
+  type Container,
+  type ContainerDetail,
+  type ContainerEngine,
+  type ContainerReference,
+  type ContainerSummary,
+  type CrikitError,
+  hostPath,
+  type KubernetesMarks,
+  shortContainerId,
+} from '@crikit/core';
+import type { PodClaim } from './pod-source.js';
+
+/** A container as its engine tells of it, before it is joined with its pod. */
+export interface ContainerFacts {
+  /** Identity over all engines, see {@link containerKey}. */
+  readonly key: string;
+  /** Frozen, without what only the pod can tell. */
+  readonly container: Container;
+  readonly marks?: KubernetesMarks;
+  readonly claim?: PodClaim;
+  /** Why the engine's last answers are missing; the container is shown as it was known before. */
+  readonly failure?: CrikitError;
+}
+
+/** Identity of a container over all engines of a store. */
+export function containerKey(engineId: string, { scope, id }: ContainerReference): string {
+  return `${engineId}|${scope}|${id}`;
+}
+
+/** Turns what an engine says into the store's shape. Paths come out below the host root, here and nowhere else. */
+export function convertDetailToContainer(
+  engine: Pick<ContainerEngine, 'id' | 'type'>,
+  told: ContainerSummary | ContainerDetail,
+  hostRoot: string,
+): Container {
+  const detail: Partial<ContainerDetail> = 'env' in told ? told : {};
+  const { reference, name, labels, status, image } = told;
+  const { hostname, runtime, networkMode, pidMode, logPath, mergedDir, startedAt, exitCode } = detail;
+  return Object.freeze({
+    engineId: engine.id,
+    engineType: engine.type,
+    scope: reference.scope,
+    id: reference.id,
+    shortId: shortContainerId(reference.id),
+    name,
+    state: Object.freeze({
+      status,
+      pid: detail.pid ?? 0,
+      ...(exitCode === undefined ? {} : { exitCode }),
+      ...(startedAt === undefined ? {} : { startedAt }),
+    }),
+    labels: Object.freeze({ ...labels }),
+    env: Object.freeze({ ...detail.env }),
+    mounts: Object.freeze(
+      (detail.mounts ?? []).map((mount) => Object.freeze({ ...mount, source: belowHostRoot(hostRoot, mount.source) })),
+    ),
+    withheld: Object.freeze({ ...detail.withheld }),
+    ...(image === undefined ? {} : { image }),
+    ...(hostname === undefined ? {} : { hostname }),
+    ...(runtime === undefined ? {} : { runtime }),
+    ...(networkMode === undefined ? {} : { networkMode }),
+    ...(pidMode === undefined ? {} : { pidMode }),
+    ...(logPath === undefined ? {} : { logPath: belowHostRoot(hostRoot, logPath) }),
+    ...(mergedDir === undefined ? {} : { mergedDir: belowHostRoot(hostRoot, mergedDir) }),
+  });
+}
+
+// Engines also name sources that are no host paths: a volume's name, `tmpfs`, nothing at all.
+function belowHostRoot(hostRoot: string, path: string): string {
+  return path.startsWith('/') && !path.includes('\0') ? hostPath(hostRoot, path) : path;
+}

@@ -1,0 +1,35 @@
+import type { Pod } from '@crikit/core';
+import { podNameKey, type Snapshot } from './snapshot.js';
+
+/** Of several pods of one name (one was deleted and another made) the one that lives, else the one started last. */
+export function findPodByName(snapshot: Snapshot, namespace: string, name: string): Pod | undefined {
+  const uids = snapshot.uidsByName.get(podNameKey(namespace, name));
+  if (uids === undefined) return undefined;
+  if (uids.length === 1) return snapshot.podsByUid.get(uids[0] as string);
+  return uids
+    .flatMap((uid) => snapshot.podsByUid.get(uid) ?? [])
+    .sort((one, other) => rank(other) - rank(one) || (lastStart(one) < lastStart(other) ? 1 : -1))[0];
+}
+
+export function findPodBySandboxId(snapshot: Snapshot, sandboxId: string): Pod | undefined {
+  const { uidsBySandboxId, podsByUid, keysByShortId, containersByKey } = snapshot;
+  const uid = uidsBySandboxId.get(sandboxId)?.[0];
+  if (uid !== undefined) return podsByUid.get(uid);
+  for (const key of keysByShortId.get(sandboxId) ?? []) {
+    const container = containersByKey.get(key);
+    if (container?.role === 'sandbox' && container.podUid !== undefined) return podsByUid.get(container.podUid);
+  }
+  return undefined;
+}
+
+function rank(pod: Pod): number {
+  if (pod.sandbox !== undefined) return 2;
+  return pod.all.length > 0 ? 1 : 0;
+}
+
+function lastStart(pod: Pod): string {
+  return [...pod.all, ...pod.exited].reduce(
+    (latest, { state }) => (state.startedAt !== undefined && state.startedAt > latest ? state.startedAt : latest),
+    '',
+  );
+}

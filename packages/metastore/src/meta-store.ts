@@ -1,0 +1,102 @@
+import type {
+  Container,
+  ContainerEngine,
+  ContainerReference,
+  CopyOptions,
+  CopyResult,
+  ExecAsyncRequest,
+  ExecRequest,
+  ExecResult,
+  Pod,
+  RunningExec,
+} from '@crikit/core';
+import type { MetaStoreEvent } from './meta-store-event.js';
+import type { StartOptions } from './meta-store-options.js';
+import type { MetaStoreStatus } from './meta-store-status.js';
+
+/**
+ * What names a container to a store: its id (full, its first 12 characters, any prefix of at least 6 that fits one
+ * only, each with or without a scheme such as `docker://`), a container of the store, or a reference.
+ */
+export type StoreTarget = string | Container | ContainerReference;
+
+export interface EventsOptions {
+  /** Ends the iteration. */
+  readonly signal?: AbortSignal;
+  /** Events that may wait for this reader before they are replaced by one `resync`. Default: 1,000. */
+  readonly maxWaiting?: number;
+}
+
+/**
+ * Pods and containers of this node, joined, indexed and live. Look-ups are synchronous, answer from one consistent
+ * snapshot and never wait; before the first sync and for what is not there they give undefined or an empty list. When an
+ * engine is away they go on answering with the last that is known (see `status`).
+ */
+export interface MetaStore extends AsyncDisposable {
+  /**
+   * Looks for the engines and resolves after the first sync of those that were found. An engine that is down does not
+   * keep it from resolving, unless `requireReady`. Rejects with `EngineClashError`, with `ClosedError` after `close`,
+   * and, with `requireReady`, with `NoEngineError` or the error of the engine; the store is closed then.
+   */
+  start(options?: StartOptions): Promise<void>;
+  /** Ends everything that the store started; the last snapshot stays readable. Idempotent. */
+  close(): Promise<void>;
+
+  getAllPods(): readonly Pod[];
+  /** Of several pods of that name (one deleted and recreated) the one that lives. */
+  getPod(namespace: string, name: string): Pod | undefined;
+  /** Like `getPod`; throws `NoPodError`. */
+  getPodOrThrow(namespace: string, name: string): Pod;
+  getPodByUid(uid: string): Pod | undefined;
+  /** By the id of its sandbox, a former one included; full, or its first 12 characters. */
+  getPodBySandboxId(sandboxId: string): Pod | undefined;
+  /** Like `getPodBySandboxId`; throws `NoPodError`. */
+  getPodBySandboxIdOrThrow(sandboxId: string): Pod;
+  /** Undefined when no pod owns the container, or its pod is not shown (any more). */
+  getPodOf(container: Pick<Container, 'podUid'>): Pod | undefined;
+  /** Throws `AmbiguousContainerError`, with the candidates, when the id fits several. */
+  getContainerByCid(cid: string): Container | undefined;
+  /** By the engine's name of it or by its name in the pod's spec. */
+  getContainersByName(name: string): readonly Container[];
+  /** The containers of all pods that are shown; with `withoutPod` those also that no such pod owns. */
+  getAllContainers(options?: { readonly withoutPod?: boolean }): readonly Container[];
+
+  /**
+   * Free values of the caller's for one container. The map stays the same while the container is known to the store, and
+   * is forgotten with it; undefined for an unknown one. Throws `AmbiguousContainerError`.
+   */
+  attributes(cid: string): Map<string, unknown> | undefined;
+
+  /** Calls `listener` after each change of any pod. Returns the function that removes it. What it throws is logged. */
+  onAnyPodChanged(listener: () => void): () => void;
+  /**
+   * The present state as `pod-added` and `container-added`, then every change, in order, none missed and none doubled.
+   * A reader that falls behind gets one `resync` with the whole state instead. Ends on `close`, and when `signal` aborts.
+   */
+  events(options?: EventsOptions): AsyncIterableIterator<MetaStoreEvent>;
+  status(): MetaStoreStatus;
+
+  /**
+   * The engine of a container. Without an argument the only engine; throws `InvalidArgumentError` when there are several,
+   * `EngineUnavailableError` when there is none. Throws `NoSuchContainerError`, `AmbiguousContainerError`.
+   */
+  engine(container?: StoreTarget): ContainerEngine;
+  /** As `ContainerEngine.exec`, on the container's engine. Rejects also as `engine` throws. */
+  exec(container: StoreTarget, request: ExecRequest): Promise<ExecResult>;
+  /** As `ContainerEngine.execAsync`. */
+  execAsync(container: StoreTarget, request: ExecAsyncRequest): Promise<RunningExec>;
+  /** As `ContainerEngine.copyToContainer`. */
+  copyToContainer(
+    container: StoreTarget,
+    source: string,
+    destination: string,
+    options?: CopyOptions,
+  ): Promise<CopyResult>;
+  /** As `ContainerEngine.copyFromContainer`. */
+  copyFromContainer(
+    container: StoreTarget,
+    source: string,
+    destination: string,
+    options?: CopyOptions,
+  ): Promise<CopyResult>;
+}

@@ -1,0 +1,125 @@
+/**
+ * One consistent state of pods and containers with its indexes. Never changed once made: a change makes the next one,
+ * which shares with it whatever stayed the same.
+ */
+import type { Container, Pod } from '@crikit/core';
+
+export interface Snapshot {
+  /** Counts the snapshots of a store; 0 is the empty one. */
+  readonly sequence: number;
+  /** When it was made, in milliseconds since 1970. */
+  readonly timeMs: number;
+  readonly pods: readonly Pod[];
+  /** Those that no pod owns included. */
+  readonly containers: readonly Container[];
+  readonly podsByUid: ReadonlyMap<string, Pod>;
+  readonly containersByKey: ReadonlyMap<string, Container>;
+  /** Uids by `namespace/name`. */
+  readonly uidsByName: Index;
+  /** Uids by the ids of sandboxes, present and former ones. */
+  readonly uidsBySandboxId: Index;
+  /** Keys by full id, by the first 12 characters, by the engine's and the spec's name. */
+  readonly keysById: Index;
+  readonly keysByShortId: Index;
+  readonly keysByName: Index;
+}
+
+type Index = ReadonlyMap<string, readonly string[]>;
+
+/** What differs from the snapshot before; undefined for what is gone. */
+export interface SnapshotChange {
+  readonly pods: ReadonlyMap<string, Pod | undefined>;
+  readonly containers: ReadonlyMap<string, Container | undefined>;
+}
+
+export const emptySnapshot: Snapshot = Object.freeze({
+  sequence: 0,
+  timeMs: 0,
+  pods: Object.freeze([]),
+  containers: Object.freeze([]),
+  podsByUid: new Map(),
+  containersByKey: new Map(),
+  uidsByName: new Map(),
+  uidsBySandboxId: new Map(),
+  keysById: new Map(),
+  keysByShortId: new Map(),
+  keysByName: new Map(),
+});
+
+export function nextSnapshot(previous: Snapshot, { pods, containers }: SnapshotChange, timeMs: number): Snapshot {
+  const podsByUid = withChanges(previous.podsByUid, pods);
+  const containersByKey = withChanges(previous.containersByKey, containers);
+  const reindexPods = (index: Index, wordsOf: (pod: Pod) => readonly string[]): Index =>
+    reindex(index, previous.podsByUid, pods, wordsOf);
+  const reindexContainers = (index: Index, wordsOf: (container: Container) => readonly string[]): Index =>
+    reindex(index, previous.containersByKey, containers, wordsOf);
+  return Object.freeze({
+    sequence: previous.sequence + 1,
+    timeMs,
+    pods: podsByUid === previous.podsByUid ? previous.pods : Object.freeze([...podsByUid.values()]),
+    containers:
+      containersByKey === previous.containersByKey ? previous.containers : Object.freeze([...containersByKey.values()]),
+    podsByUid,
+    containersByKey,
+    uidsByName: reindexPods(previous.uidsByName, (pod) => [podNameKey(pod.namespace, pod.name)]),
+    uidsBySandboxId: reindexPods(previous.uidsBySandboxId, sandboxIdsOf),
+    keysById: reindexContainers(previous.keysById, ({ id }) => [id]),
+    keysByShortId: reindexContainers(previous.keysByShortId, ({ shortId }) => [shortId]),
+    keysByName: reindexContainers(previous.keysByName, ({ name, k8sName }) =>
+      k8sName === undefined || k8sName === name ? [name] : [name, k8sName],
+    ),
+  });
+}
+
+export function podNameKey(namespace: string, name: string): string {
+  return `${namespace}/${name}`;
+}
+
+function sandboxIdsOf(pod: Pod): readonly string[] {
+  const ids = new Set<string>();
+  for (const container of [...pod.all, ...pod.exited]) {
+    if (container.role === 'sandbox') ids.add(container.id);
+    else if (container.sandboxId !== undefined) ids.add(container.sandboxId);
+  }
+  return [...ids];
+}
+
+function withChanges<Value>(
+  previous: ReadonlyMap<string, Value>,
+  changes: ReadonlyMap<string, Value | undefined>,
+): ReadonlyMap<string, Value> {
+  if (changes.size === 0) return previous;
+  const next = new Map(previous);
+  for (const [key, value] of changes) {
+    if (value === undefined) next.delete(key);
+    else next.set(key, value);
+  }
+  return next;
+}
+
+function reindex<Value>(
+  index: Index,
+  previous: ReadonlyMap<string, Value>,
+  changes: ReadonlyMap<string, Value | undefined>,
+  wordsOf: (value: Value) => readonly string[],
+): Index {
+  let next: Map<string, readonly string[]> | undefined;
+  for (const [key, value] of changes) {
+    const old = previous.get(key);
+    const before = old === undefined ? [] : wordsOf(old);
+    const after = value === undefined ? [] : wordsOf(value);
+    for (const word of before) {
+      if (after.includes(word)) continue;
+      next ??= new Map(index);
+      const left = (next.get(word) ?? []).filter((other) => other !== key);
+      if (left.length === 0) next.delete(word);
+      else next.set(word, left);
+    }
+    for (const word of after) {
+      if (before.includes(word)) continue;
+      next ??= new Map(index);
+      next.set(word, [...(next.get(word) ?? []), key]);
+    }
+  }
+  return next ?? index;
+}

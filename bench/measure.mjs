@@ -1,0 +1,69 @@
+// @ts-check
+/** @param {readonly number[]} values */
+export function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
+}
+
+/**
+ * Runs the contestants in turn, `rounds` times, so that a machine that drifts does so for all of them alike.
+ * @param {Readonly<Record<string, () => Promise<unknown>>>} contestants
+ * @param {{ rounds: number, warmUps?: number }} options
+ * @returns {Promise<Record<string, number[]>>} milliseconds
+ */
+export async function inTurn(contestants, { rounds, warmUps = 2 }) {
+  /** @type {Record<string, number[]>} */
+  const times = {};
+  for (let round = -warmUps; round < rounds; round += 1) {
+    for (const [name, run] of Object.entries(contestants)) {
+      const start = process.hrtime.bigint();
+      await run();
+      const elapsedMs = Number(process.hrtime.bigint() - start) / 1e6;
+      times[name] ??= [];
+      if (round >= 0) times[name].push(elapsedMs);
+    }
+  }
+  return times;
+}
+
+/**
+ * The median of the ratios round by round: what a drifting machine disturbs least.
+ * @param {readonly number[]} ours
+ * @param {readonly number[]} theirs
+ */
+export function ratio(ours, theirs) {
+  return median(ours.map((value, index) => value / (theirs[index] ?? Number.NaN)));
+}
+
+/**
+ * @param {string} title
+ * @param {readonly (readonly (string | number)[])[]} rows first the header
+ */
+export function printTable(title, rows) {
+  const cells = rows.map((row) => row.map((cell) => (typeof cell === 'number' ? formatNumber(cell) : cell)));
+  const widths = (cells[0] ?? []).map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
+  console.log(`\n${title}`);
+  for (const row of cells) {
+    console.log(
+      `  ${row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0))).join('  ')}`,
+    );
+  }
+}
+
+/** @param {number} value */
+function formatNumber(value) {
+  return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
+}
+
+/**
+ * Ratio, bound and verdict as cells of a row.
+ * @param {number} value
+ * @param {'<=' | '>='} comparison
+ * @param {number} bound
+ */
+export function verdict(value, comparison, bound) {
+  const met = comparison === '<=' ? value <= bound : value >= bound;
+  return [value, `${comparison} ${bound}`, met ? 'yes' : 'NO'];
+}

@@ -1,0 +1,42 @@
+// @ts-check
+// `npm run bench [-- NAME …]`: installs and builds what is missing, starts a private engine, prints tables.
+import { cpus, release } from 'node:os';
+import { down, up } from '../tools/lab/lab.mjs';
+import { buildPackages, installDependencies } from '../tools/setup/prepare-workspace.mjs';
+
+const known = ['import', 'exec', 'sync', 'refresh', 'cpu'];
+const needContainers = new Set(['sync', 'refresh', 'cpu']);
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.filter((name) => !known.includes(name));
+if (unknown.length > 0) {
+  console.error(`There is no benchmark ${unknown.join(', ')}; there are ${known.join(', ')}.`);
+  process.exit(2);
+}
+const names = wanted.length > 0 ? wanted : known;
+
+const interruption = new AbortController();
+for (const name of /** @type {const} */ (['SIGINT', 'SIGTERM'])) process.on(name, () => interruption.abort());
+for (const step of [installDependencies, buildPackages]) {
+  const outcome = await step(interruption.signal, 'collect');
+  if (!outcome.ok) throw new Error(`the set-up failed, ${outcome.reason}\n${outcome.output}`);
+}
+console.log(`Node ${process.version}, Linux ${release()}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}`);
+
+/** @param {string} name */
+const load = async (name) => (await import(new URL(`./${name}.mjs`, import.meta.url).href)).default;
+
+const engines = names.some((name) => name !== 'import') ? (await up({ engines: ['docker'] })).engines : {};
+try {
+  for (const name of names.filter((each) => !needContainers.has(each))) await (await load(name))(engines.docker);
+  const many = names.filter((name) => needContainers.has(name));
+  if (many.length > 0 && engines.docker !== undefined) {
+    const { docker } = engines;
+    const { withTwoHundredContainers } = await import('./two-hundred-containers.mjs');
+    await withTwoHundredContainers(docker.socketPath, async (ids) => {
+      for (const name of many) await (await load(name))(docker, ids);
+    });
+  }
+} finally {
+  await down({ engines: ['docker'] });
+}

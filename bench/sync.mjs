@@ -1,0 +1,40 @@
+// @ts-check
+import { connectEngine } from '@crikit/core';
+import { docker } from '@crikit/engine-docker';
+import { createMetaStore } from '@crikit/metastore';
+import { rawInspectAll } from './docker-api.mjs';
+import { inTurn, median, printTable, ratio, verdict } from './measure.mjs';
+
+/** @param {{ socketPath: string }} lab */
+export default async function benchSync({ socketPath }) {
+  const firstSync = async () => {
+    // A new engine each time: it remembers what it has inspected.
+    const engine = await connectEngine(docker({ socketPath }));
+    const start = process.hrtime.bigint();
+    const store = createMetaStore({ engines: [engine] });
+    await store.start();
+    const elapsedMs = Number(process.hrtime.bigint() - start) / 1e6;
+    if (store.getAllPods().length < 50) throw new Error(`only ${store.getAllPods().length} pods`);
+    await store.close();
+    await engine.close();
+    return elapsedMs;
+  };
+  await firstSync();
+  /** @type {number[]} */
+  const ours = [];
+  const times = await inTurn(
+    {
+      crikit: async () => ours.push(await firstSync()),
+      parallel: () => rawInspectAll(socketPath, 16),
+      serial: () => rawInspectAll(socketPath, 1),
+    },
+    { rounds: 9, warmUps: 1 },
+  );
+  const counted = ours.slice(1);
+  printTable('first sync of 200 running containers (ms)', [
+    ['what', 'median', 'ours / theirs', 'wanted', 'met'],
+    ['crikit store.start()', median(counted), '', '', ''],
+    ['raw HTTP, 16 at once', median(times.parallel ?? []), ...verdict(ratio(counted, times.parallel ?? []), '<=', 1.2)],
+    ['raw HTTP, one by one', median(times.serial ?? []), ...verdict(ratio(counted, times.serial ?? []), '<=', 1)],
+  ]);
+}

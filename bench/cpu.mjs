@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { docker } from '@crikit/engine-docker';
 import { createMetaStore } from '@crikit/metastore';
 import { rawInspectAll, rawRequest } from './docker-api.mjs';
-import { printTable, verdict } from './measure.mjs';
+import { printResults, verdict } from './measure.mjs';
 
 const rounds = 100;
 
@@ -37,7 +37,7 @@ export default async function benchCpu({ socketPath, pid }, ids) {
   const inspected = await measure(pid, async () => {
     for (let round = 0; round < rounds; round += 1) await rawInspectAll(socketPath, 1);
   });
-  printTable(`CPU of client and dockerd (ms), ${rounds} times`, [
+  printResults(`CPU of client and dockerd (ms), ${rounds} times`, [
     ['what', 'client', 'dockerd', 'together', 'theirs / ours', 'wanted', 'met'],
     ['crikit: one container refreshed', refreshed.clientMs, refreshed.daemonMs, refreshed.totalMs, '', '', ''],
     [

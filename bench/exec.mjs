@@ -5,7 +5,7 @@ import { connectEngine } from '@crikit/core';
 import { docker } from '@crikit/engine-docker';
 import { removeContainer, runContainer } from '../tools/lab/lab.mjs';
 import { rawExec } from './docker-api.mjs';
-import { inTurn, median, printTable, ratio, verdict } from './measure.mjs';
+import { inTurn, median, printResults, ratio, verdict } from './measure.mjs';
 
 /** @param {{ socketPath: string }} lab */
 export default async function benchExec({ socketPath }) {
@@ -26,7 +26,7 @@ export default async function benchExec({ socketPath }) {
       { rounds: 60, warmUps: 5 },
     );
     const ours = times.crikit ?? [];
-    printTable('exec of `true` on Docker (ms)', [
+    printResults('exec of `true` on Docker (ms)', [
       ['what', 'median', 'ours / theirs', 'wanted', 'met'],
       ['crikit', median(ours), '', '', ''],
       ['raw HTTP', median(times.raw ?? []), ...verdict(ratio(ours, times.raw ?? []), '<=', 1.15)],

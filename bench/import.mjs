@@ -1,7 +1,7 @@
 // @ts-check
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { inTurn, median, printTable, verdict } from './measure.mjs';
+import { inTurn, median, printResults, verdict } from './measure.mjs';
 
 const bounds = { '@crikit/core': 10, '@crikit/engine-docker': 25 };
 
@@ -26,7 +26,7 @@ export default async function benchImport() {
     const overEmpty = median((times[name] ?? []).map((value, index) => value - (empty[index] ?? 0)));
     return [name, median(times[name] ?? []), ...verdict(overEmpty, '<=', bound)];
   });
-  printTable('import, whole process (ms)', [
+  printResults('import, whole process (ms)', [
     ['what', 'median', 'over empty', 'wanted', 'met'],
     ['empty Node', median(empty), '', '', ''],
     ...rows,

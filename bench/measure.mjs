@@ -1,4 +1,6 @@
 // @ts-check
+import { printTable } from '../tools/print-table.mjs';
+
 /** @param {readonly number[]} values */
 export function median(values) {
   const sorted = [...values].sort((a, b) => a - b);
@@ -41,20 +43,9 @@ export function ratio(ours, theirs) {
  * @param {string} title
  * @param {readonly (readonly (string | number)[])[]} rows first the header
  */
-export function printTable(title, rows) {
-  const cells = rows.map((row) => row.map((cell) => (typeof cell === 'number' ? formatNumber(cell) : cell)));
-  const widths = (cells[0] ?? []).map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
+export function printResults(title, rows) {
   console.log(`\n${title}`);
-  for (const row of cells) {
-    console.log(
-      `  ${row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0))).join('  ')}`,
-    );
-  }
-}
-
-/** @param {number} value */
-function formatNumber(value) {
-  return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
+  printTable(rows, { alignRight: true });
 }
 
 /**

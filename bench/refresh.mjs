@@ -2,7 +2,7 @@
 import { createMetaStore } from '@crikit/metastore';
 import { countingDocker } from './counting-docker.mjs';
 import { rawRequest } from './docker-api.mjs';
-import { median, printTable, verdict } from './measure.mjs';
+import { median, printResults, verdict } from './measure.mjs';
 
 /**
  * @param {{ socketPath: string }} lab
@@ -35,7 +35,7 @@ export default async function benchRefresh({ socketPath }, ids) {
       calls.push(counts.calls);
       events.close();
     }
-    printTable('one container changes among 200', [
+    printResults('one container changes among 200', [
       ['what', 'measured', 'wanted', 'met'],
       ['dockerd’s event to the store, median (ms)', ...verdict(median(latenciesMs), '<=', 50)],
       ['longest (ms)', Math.max(...latenciesMs), '', ''],

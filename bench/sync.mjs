@@ -3,7 +3,7 @@ import { connectEngine } from '@crikit/core';
 import { docker } from '@crikit/engine-docker';
 import { createMetaStore } from '@crikit/metastore';
 import { rawInspectAll } from './docker-api.mjs';
-import { inTurn, median, printTable, ratio, verdict } from './measure.mjs';
+import { inTurn, median, printResults, ratio, verdict } from './measure.mjs';
 
 /** @param {{ socketPath: string }} lab */
 export default async function benchSync({ socketPath }) {
@@ -31,7 +31,7 @@ export default async function benchSync({ socketPath }) {
     { rounds: 9, warmUps: 1 },
   );
   const counted = ours.slice(1);
-  printTable('first sync of 200 running containers (ms)', [
+  printResults('first sync of 200 running containers (ms)', [
     ['what', 'median', 'ours / theirs', 'wanted', 'met'],
     ['crikit store.start()', median(counted), '', '', ''],
     ['raw HTTP, 16 at once', median(times.parallel ?? []), ...verdict(ratio(counted, times.parallel ?? []), '<=', 1.2)],

@@ -1,9 +1,10 @@
 // @ts-check
 // `npm test`: everything from install to clean-up, on a machine that has no more than Node, npm and git.
 // Usage and rules are in CONTRIBUTING.md.
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createKubeletStylePod } from '../lab/lab.mjs';
 import { buildPackages, installDependencies } from '../setup/prepare-workspace.mjs';
 import { runCommand } from '../setup/run-command.mjs';
 import { repositoryRoot, toolEnvironment } from '../setup/tool-environment.mjs';
@@ -147,29 +148,49 @@ async function runNodeTests(name, folder, timeoutMs) {
 }
 
 /**
- * Runs the `start` script of every example against the lab's engine. Its exit code is the check.
+ * Runs the `start` script of every example with the lab's Docker daemon as the machine's, and a pod to look at. Its exit
+ * code is the check.
  *
  * @param {NodeJS.ProcessEnv} environment
  * @param {string | undefined} missing
  */
 async function runExamples(environment, missing) {
   const folder = join(repositoryRoot, 'examples');
-  if (!existsSync(folder)) return;
-  for (const example of readdirSync(folder, { withFileTypes: true })) {
-    if (!existsSync(join(folder, example.name, 'package.json'))) continue;
-    const name = `example ${example.name}`;
-    if (missing !== undefined) reports.push({ passed: 0, failures: [], skips: [{ name, reason: missing }] });
-    else {
-      await check(name, () =>
+  const names = readdirSync(folder).filter((name) => existsSync(join(folder, name, 'package.json')));
+  if (missing !== undefined) {
+    const skips = names.map((name) => ({ name: `example ${name}`, reason: missing }));
+    reports.push({ passed: 0, failures: [], skips });
+    return;
+  }
+  const socketPath = dockerSocketPath(environment);
+  const pod = await createKubeletStylePod(socketPath, {
+    namespace: 'examples',
+    name: 'web-0',
+    containers: [{ name: 'main' }, { name: 'sidecar' }],
+  });
+  try {
+    for (const name of names) {
+      await check(`example ${name}`, () =>
         runCommand('pnpm', ['--silent', 'run', 'start'], {
-          cwd: join(folder, example.name),
-          env: { ...toolEnvironment(), ...environment },
+          cwd: join(folder, name),
+          env: { ...toolEnvironment(), ...environment, DOCKER_HOST: `unix://${socketPath}` },
           timeoutMs: 2 * MINUTE,
           signal,
         }),
       );
     }
+  } finally {
+    await pod.remove();
   }
+}
+
+/** @param {NodeJS.ProcessEnv} environment */
+function dockerSocketPath(environment) {
+  /** @type {import('../lab/lab.mjs').LabState} */
+  const state = JSON.parse(readFileSync(environment.CRIKIT_LAB_STATE ?? '', 'utf8'));
+  const { docker } = state.engines;
+  if (docker === undefined) throw new Error('the lab runs no docker');
+  return docker.socketPath;
 }
 
 /**

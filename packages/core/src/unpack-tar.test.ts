@@ -37,7 +37,11 @@ beforeEach(async () => {
   await mkdir(place);
   destination = join(place, 'destination');
 });
-afterEach(() => rm(directory, { recursive: true, force: true }));
+afterEach(async () => {
+  // Who is not root cannot empty a directory that may not be written.
+  execFileSync('chmod', ['-R', 'u+rwx', directory]);
+  await rm(directory, { recursive: true, force: true });
+});
 
 const file = (name: string, body = ''): TarEntry => ({ header: { name, size: body.length, type: 'file' }, body });
 const folder = (name: string): TarEntry => ({ header: { name, size: 0, type: 'directory' } });
@@ -197,6 +201,7 @@ describe('unpackTar', () => {
     ['a hard link that climbs', 'PROTOCOL', () => [folder('r'), hard('r/h', 'r/../../secret')]],
     ['a hard link outside the root', 'PROTOCOL', () => [folder('r'), hard('r/h', 'secret')]],
     ['a hard link through a link', 'PROTOCOL', () => [folder('r'), symbolic('r/l', '..'), hard('r/h', 'r/l/secret')]],
+    ['a hard link to a file under another root', 'PROTOCOL', () => [folder('r'), file('r/f'), hard('r/h', 's/f')]],
     ['a hard link to a directory', 'PROTOCOL', () => [folder('r'), folder('r/d'), hard('r/h', 'r/d')]],
     ['a hard link to nothing', 'PROTOCOL', () => [folder('r'), hard('r/h', 'r/missing')]],
     ['a first entry that is a hard link', 'PROTOCOL', () => [hard('r', 'r')]],

@@ -44,15 +44,16 @@ export function findDockerEndpoints(
 export function parseDockerEndpoint(text: string, origin: ProbeAttempt['origin'], wantsTls: boolean): DockerEndpoint {
   if (text.startsWith('/')) return unixEndpoint(text, origin);
   if (text.startsWith('unix://')) return unixEndpoint(text.slice('unix://'.length), origin);
-  if (/^(tcp|http):\/\//.test(text) && URL.canParse(text.replace(/^tcp:/, 'http:'))) {
-    const url = new URL(text.replace(/^tcp:/, 'http:'));
+  if (text.startsWith('tcp://') && URL.canParse(text)) {
+    const url = new URL(text);
     const port = url.port === '' ? 2375 : Number(url.port);
     if (wantsTls || port === 2376) return unsupported(text, origin, 'is reached by TLS, which is not supported');
-    if (url.hostname !== '' && url.pathname === '/') {
-      return { kind: 'tcp', host: url.hostname.replace(/^\[|\]$/g, ''), port, name: `tcp://${url.host}`, origin };
+    if (url.hostname !== '' && (url.pathname === '' || url.pathname === '/')) {
+      const host = url.hostname.replace(/^\[|\]$/g, '');
+      return { kind: 'tcp', host, port, name: `tcp://${url.hostname}:${port}`, origin };
     }
   }
-  if (/^(https|ssh|npipe|fd):\/\//.test(text)) return unsupported(text, origin, 'is not supported');
+  if (/^(https?|ssh|npipe|fd):\/\//.test(text)) return unsupported(text, origin, 'is not supported');
   if (origin === 'option') {
     throw new InvalidArgumentError(
       `'${text}' is no endpoint of a Docker daemon: give an absolute path, unix:///path or tcp://host:port.`,

@@ -13,7 +13,7 @@ const died = {
   Actor: { ID: 'aa', Attributes: { exitCode: '137', image: 'busybox:1', name: 'web' } },
   scope: 'local',
   time: 1795438000,
-  timeNano: 1795438000123456789,
+  timeNano: Number('1795438000123456789'),
 };
 
 function feedOf(source: PassThrough) {

@@ -9,7 +9,14 @@ const labels = {
   'io.kubernetes.docker.type': 'container',
   'io.kubernetes.sandbox.id': 'aa',
 };
-const mark = { kind: 'container', podUid: 'u-1', namespace: 'shop', podName: 'web-0', containerName: 'main', sandboxId: 'aa' };
+const mark = {
+  kind: 'container',
+  podUid: 'u-1',
+  namespace: 'shop',
+  podName: 'web-0',
+  containerName: 'main',
+  sandboxId: 'aa',
+};
 
 describe('labels count', () => {
   test('when the name is a kubelet’s with the same uid', () => {

@@ -23,6 +23,7 @@ const longestMessageBytes = 64 * 1024;
 /** `framed`: whether the bytes are in Docker's frames, which they are without a tty. */
 export function holdStartFailure(connection: Readable, framed: boolean): HeldOutput {
   let beginning: Buffer | undefined = Buffer.alloc(0);
+  let isHeld = false;
   let sourceEnded = false;
   let outputEnded = false;
   let markHeld = (): void => {};
@@ -51,6 +52,7 @@ export function holdStartFailure(connection: Readable, framed: boolean): HeldOut
     if (beginning === undefined) return;
     const released = beginning;
     beginning = undefined;
+    isHeld = false;
     pass(released);
     if (sourceEnded) endOutput();
   };
@@ -61,14 +63,18 @@ export function holdStartFailure(connection: Readable, framed: boolean): HeldOut
       return;
     }
     beginning = beginning.length === 0 ? chunk : Buffer.concat([beginning, chunk]);
-    const seen = judge(beginning, framed);
-    if (seen === 'output') release();
-    else if (seen === 'maybe') markHeld();
+    const seen = isHeld ? 'output' : judge(beginning, framed);
+    if (seen === 'output') {
+      release();
+    } else if (seen === 'maybe') {
+      isHeld = true;
+      markHeld();
+    }
   });
   const onEnd = (): void => {
     sourceEnded = true;
     // A message stays held: whoever knows the exec's end decides.
-    if (beginning === undefined || judge(beginning, framed) !== 'maybe') {
+    if (!isHeld) {
       release();
       endOutput();
     }
@@ -83,6 +89,7 @@ export function holdStartFailure(connection: Readable, framed: boolean): HeldOut
     takeMessage() {
       const message = beginning ?? Buffer.alloc(0);
       beginning = undefined;
+      isHeld = false;
       endOutput();
       return message.subarray(framed ? frameHeaderBytes : 0).toString();
     },

@@ -9,6 +9,7 @@ import { ClosedError } from './errors/closed-error.js';
 import { InvalidArgumentError } from './errors/invalid-argument-error.js';
 import { NoSuchContainerError } from './errors/no-such-container-error.js';
 import { UnsupportedError } from './errors/unsupported-error.js';
+import { defaultHostRoot } from './host-path.js';
 import { type Logger, silentLogger } from './logger.js';
 import { type ExecContext, runExec, runExecAsync } from './run-exec.js';
 import { createSemaphore } from './semaphore.js';
@@ -42,7 +43,7 @@ export function createContainerEngine(
   let closed: Promise<void> | undefined;
   const execContext: ExecContext = {
     driver,
-    hostRoot: options.hostRoot ?? process.env.HOSTFS ?? '/',
+    hostRoot: options.hostRoot ?? defaultHostRoot(),
     agentName: options.agentName === false ? undefined : (options.agentName ?? 'crikit'),
     limitStarts: createSemaphore(driver.limits.parallelExecStarts),
   };

@@ -51,7 +51,8 @@ export async function transferToHostPathForContainer(
   return translate(respectSymlinks ? await followSymlinks(clean, translate) : clean);
 }
 
-function defaultHostRoot(): string {
+/** HOSTFS of the environment, else `/`. An empty HOSTFS counts as unset. */
+export function defaultHostRoot(): string {
   const fromEnvironment = process.env.HOSTFS;
   return fromEnvironment === undefined || fromEnvironment === '' ? '/' : fromEnvironment;
 }

@@ -60,7 +60,7 @@ export { isUnsupportedError, UnsupportedError } from './errors/unsupported-error
 export { isUserNotFoundError, UserNotFoundError } from './errors/user-not-found-error.js';
 export { isWorkingDirNotFoundError, WorkingDirNotFoundError } from './errors/working-dir-not-found-error.js';
 export * from './exec-request.js';
-export { type HostPathOptions, hostPath, transferToHostPathForContainer } from './host-path.js';
+export { defaultHostRoot, type HostPathOptions, hostPath, transferToHostPathForContainer } from './host-path.js';
 export * from './kubernetes-pod.js';
 export { type Logger, silentLogger } from './logger.js';
 export {

@@ -15,6 +15,7 @@ import { isSameDefinition, registeredEngines } from './engine-registry.js';
 import { EngineClashError } from './errors/engine-clash-error.js';
 import { InvalidArgumentError } from './errors/invalid-argument-error.js';
 import { NoEngineError } from './errors/no-engine-error.js';
+import { defaultHostRoot } from './host-path.js';
 import { silentLogger } from './logger.js';
 
 /**
@@ -281,7 +282,7 @@ async function probeEngine(definition: EngineDefinition, options: SelectEnginesO
 
 function contextOf(options: SelectEnginesOptions, signal: AbortSignal): EngineContext {
   return {
-    hostRoot: options.hostRoot ?? process.env.HOSTFS ?? '/',
+    hostRoot: options.hostRoot ?? defaultHostRoot(),
     environment: options.environment ?? process.env,
     signal,
     logger: options.logger ?? silentLogger,

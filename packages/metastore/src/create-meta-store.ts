@@ -6,6 +6,7 @@ import {
   createEngineSelector,
   DEFAULT_HOSTNAME_RULES,
   DEFAULT_SIDECAR_RULES,
+  defaultHostRoot,
   EngineUnavailableError,
   InvalidArgumentError,
   NoEngineError,
@@ -38,7 +39,7 @@ export function createMetaStore(options: MetaStoreOptions = {}): MetaStore {
   const logger = options.logger ?? silentLogger;
   const clock = options.clock ?? systemClock;
   const podSource = options.pods ?? labelPods();
-  const hostRoot = options.hostRoot ?? (process.env.HOSTFS || '/');
+  const hostRoot = options.hostRoot ?? defaultHostRoot();
   const reconcileIntervalMs = options.reconcileIntervalMs ?? defaultReconcileIntervalMs;
   if (!(reconcileIntervalMs > 0)) throw new InvalidArgumentError('reconcileIntervalMs must be more than 0.');
 
@@ -130,6 +131,12 @@ export function createMetaStore(options: MetaStoreOptions = {}): MetaStore {
     state = 'starting';
     const firstSyncs = async (): Promise<void> => {
       await selector.start();
+      if (syncs.length === 0) {
+        const reports = selector.reports();
+        // Nothing to wait for: no engine package is imported, or none of the types that were asked for.
+        if (reports.every(({ packageName }) => packageName === 'none')) throw new NoEngineError(reports);
+        logger.warn({ reports }, 'no engine was found; the store goes on looking');
+      }
       const failures = await Promise.all(syncs.map((sync) => sync.firstSync));
       requireOpen();
       if (!requireReady) return;

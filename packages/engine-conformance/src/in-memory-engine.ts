@@ -6,7 +6,6 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as delayFor } from 'node:timers/promises';
 import {
-  type ContainerDetail,
   ContainerNotRunningError,
   ContainerPausedError,
   type ContainerReference,
@@ -109,8 +108,11 @@ export interface InMemoryEngineControl {
   comeBack(): void;
   /** From now on answers of this kind take so long. 0 for at once. */
   delay(call: InMemoryCall, delayMs: number): void;
-  /** Answers of this kind, or details of one container, wait until the function that is returned is called. */
-  hold(call: InMemoryCall, containerId?: string): () => void;
+  /**
+   * The next `times` answers of this kind (default: all), or details of one container, are made and then kept back until
+   * the function that is returned is called.
+   */
+  hold(call: InMemoryCall, options?: { times?: number; containerId?: string }): () => void;
   /** The next `times` calls of this kind (default: all), or details of one container, fail; `undefined` ends it. */
   fail(call: InMemoryCall, error: CrikitError | undefined, options?: { times?: number; containerId?: string }): void;
 }
@@ -141,7 +143,7 @@ export function createInMemoryEngine(options: InMemoryEngineOptions = {}): InMem
   const inspected: string[] = [];
   const delays = new Map<InMemoryCall, number>();
   const failures = new Map<string, { error: CrikitError; left: number }>();
-  const holds = new Map<string, Set<Promise<void>>>();
+  const holds = new Map<string, Set<{ readonly released: Promise<void>; left: number }>>();
   const feeds = new Set<{ tell: (event: EngineEvent) => void; end: (error?: CrikitError) => void }>();
   let eventsMode: 'tell' | 'hold' | 'drop' = 'tell';
   const heldEvents: EngineEvent[] = [];
@@ -157,25 +159,38 @@ export function createInMemoryEngine(options: InMemoryEngineOptions = {}): InMem
       remedy: 'Call comeBack().',
     });
 
-  const interference = async (key: string, signal: AbortSignal): Promise<void> => {
-    for (const held of holds.get(key) ?? []) await raceSignal(held, signal);
+  const failIfTold = (key: string): void => {
     const failure = failures.get(key);
-    if (failure !== undefined) {
-      failure.left -= 1;
-      if (failure.left <= 0) failures.delete(key);
-      throw failure.error;
+    if (failure === undefined) return;
+    failure.left -= 1;
+    if (failure.left <= 0) failures.delete(key);
+    throw failure.error;
+  };
+
+  const waitIfHeld = async (key: string, signal: AbortSignal): Promise<void> => {
+    for (const hold of [...(holds.get(key) ?? [])]) {
+      if (hold.left <= 0) continue;
+      hold.left -= 1;
+      await raceSignal(hold.released, signal);
     }
   };
 
-  const enter = async (call: InMemoryCall, signal: AbortSignal): Promise<void> => {
+  const serve = async <Answer>(
+    call: InMemoryCall,
+    signal: AbortSignal,
+    answer: () => Answer | Promise<Answer>,
+  ): Promise<Answer> => {
     calls[call] += 1;
-    if (engineLife.signal.aborted) throw unavailable();
-    const gone = engineLife.signal;
+    if (signal.aborted) throw aborted();
+    const life = engineLife.signal;
+    if (life.aborted) throw unavailable();
+    failIfTold(call);
+    const value = await answer();
     const delayMs = delays.get(call) ?? 0;
     if (delayMs > 0) await raceSignal(delayFor(delayMs), signal);
-    await interference(call, signal);
-    if (signal.aborted) throw aborted();
-    if (gone.aborted) throw unavailable();
+    await waitIfHeld(call, signal);
+    if (life.aborted) throw unavailable();
+    return value;
   };
 
   const find = (reference: ContainerReference): HeldContainer => {
@@ -226,7 +241,7 @@ export function createInMemoryEngine(options: InMemoryEngineOptions = {}): InMem
       ? {
           events: {
             openEvents: async (onEvent, { signal }) => {
-              await enter('events', signal);
+              await serve('events', signal, () => {});
               let end!: (ended: { error?: CrikitError }) => void;
               const ended = new Promise<{ error?: CrikitError }>((resolve) => {
                 end = resolve;
@@ -244,49 +259,47 @@ export function createInMemoryEngine(options: InMemoryEngineOptions = {}): InMem
           },
         }
       : {},
-    listAllContainers: async ({ signal }) => {
-      await enter('list', signal);
-      return [...containers.values()].map((held) => convertHeldToSummary(held, withRevision));
-    },
-    getContainerDetails: async (of, { signal }) => {
-      const references = of === 'all' ? [...containers.values()].map((held) => held.reference) : [...of];
-      inspected.push(...references.map(({ id }) => id));
-      await enter('details', signal);
-      return await Promise.all(references.map((reference) => detailOf(reference, signal)));
-    },
-    getSource: async (of, { signal }) => {
-      await enter('source', signal);
-      return { ...find(of).given };
-    },
-    startExec: async (of, request, { signal }) => {
-      await enter('exec', signal);
-      const held = find(of);
-      if (held.status === 'paused') {
-        throw new ContainerPausedError(`Container ${of.id} is paused.`, { engine: engineId, applied: 'no' });
-      }
-      if (held.status !== 'running') {
-        throw new ContainerNotRunningError(`Container ${of.id} does not run.`, { engine: engineId, applied: 'no' });
-      }
-      const program = request.cmd[0] ?? '';
-      execs += 1;
-      return startInMemoryExec({
-        id: `exec-${execs}`,
-        engineId,
-        containerId: of.id,
-        containerEnv: held.given.env ?? {},
-        command: Object.hasOwn(commands, program) ? commands[program] : undefined,
-        request,
-        containerLife: held.life.signal,
-        engineLife: engineLife.signal,
-      });
-    },
+    listAllContainers: async ({ signal }) =>
+      await serve('list', signal, () =>
+        [...containers.values()].map((held) => convertHeldToSummary(held, withRevision)),
+      ),
+    getContainerDetails: async (of, { signal }) =>
+      await serve('details', signal, async () => {
+        const references = of === 'all' ? [...containers.values()].map((held) => held.reference) : [...of];
+        inspected.push(...references.map(({ id }) => id));
+        return await Promise.all(references.map((reference) => detailOf(reference, signal)));
+      }),
+    getSource: async (of, { signal }) => await serve('source', signal, () => ({ ...find(of).given })),
+    startExec: async (of, request, { signal }) =>
+      await serve('exec', signal, () => {
+        const held = find(of);
+        if (held.status === 'paused') {
+          throw new ContainerPausedError(`Container ${of.id} is paused.`, { engine: engineId, applied: 'no' });
+        }
+        if (held.status !== 'running') {
+          throw new ContainerNotRunningError(`Container ${of.id} does not run.`, { engine: engineId, applied: 'no' });
+        }
+        const program = request.cmd[0] ?? '';
+        execs += 1;
+        return startInMemoryExec({
+          id: `exec-${execs}`,
+          engineId,
+          containerId: of.id,
+          containerEnv: held.given.env ?? {},
+          command: Object.hasOwn(commands, program) ? commands[program] : undefined,
+          request,
+          containerLife: held.life.signal,
+          engineLife: engineLife.signal,
+        });
+      }),
     [Symbol.asyncDispose]: async () => endFeeds(),
   };
 
   async function detailOf(reference: ContainerReference, signal: AbortSignal): Promise<DetailOutcome> {
     try {
-      await interference(detailsKey(reference.id), signal);
-      const detail: ContainerDetail = convertHeldToDetail(find(reference), withRevision);
+      failIfTold(detailsKey(reference.id));
+      const detail = convertHeldToDetail(find(reference), withRevision);
+      await waitIfHeld(detailsKey(reference.id), signal);
       return { reference, detail };
     } catch (error) {
       return {
@@ -407,16 +420,17 @@ export function createInMemoryEngine(options: InMemoryEngineOptions = {}): InMem
     delay: (call, delayMs) => {
       delays.set(call, delayMs);
     },
-    hold: (call, containerId) => {
+    hold: (call, { times = Number.POSITIVE_INFINITY, containerId } = {}) => {
       const key = containerId === undefined ? call : detailsKey(containerId);
       let release!: () => void;
-      const held = new Promise<void>((resolve) => {
+      const released = new Promise<void>((resolve) => {
         release = resolve;
       });
+      const hold = { released, left: times };
       const all = holds.get(key) ?? new Set();
-      holds.set(key, all.add(held));
+      holds.set(key, all.add(hold));
       return () => {
-        all.delete(held);
+        all.delete(hold);
         release();
       };
     },
@@ -437,7 +451,7 @@ export function createInMemoryEngine(options: InMemoryEngineOptions = {}): InMem
     probe: async ({ signal }) => {
       const attempt = { endpoint: engineId, origin: 'option' } as const;
       try {
-        await enter('probe', signal);
+        await serve('probe', signal, () => {});
         const message = 'The in-memory engine answers.';
         return {
           status: 'available',
@@ -452,10 +466,7 @@ export function createInMemoryEngine(options: InMemoryEngineOptions = {}): InMem
         };
       }
     },
-    connect: async ({ signal }) => {
-      await enter('connect', signal);
-      return driver;
-    },
+    connect: async ({ signal }) => await serve('connect', signal, () => driver),
   };
   return { definition, control };
 }

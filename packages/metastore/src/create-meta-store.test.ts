@@ -1,7 +1,15 @@
-import { type Container, EngineTimeoutError, isCrikitError, mainBiz, type Pod } from '@crikit/core';
+import {
+  type Container,
+  EngineTimeoutError,
+  EngineUnavailableError,
+  isCrikitError,
+  mainBiz,
+  type Pod,
+} from '@crikit/core';
 import { createInMemoryEngine, type InMemoryEngineOptions } from '@crikit/engine-conformance';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { createMetaStore } from './create-meta-store.js';
+import { createFakeClock } from './fake-clock.js';
 import { labelPods } from './label-pods.js';
 import type { MetaStore } from './meta-store.js';
 import type { MetaStoreEvent } from './meta-store-event.js';
@@ -90,6 +98,23 @@ describe('the first sync', () => {
     expect(control.calls).toMatchObject({ list: 1, details: 1 });
   });
 
+  test('nothing is shown before the first sync is complete, not even what an event brought', async () => {
+    const { store, control, start } = await startWith();
+    control.addPod(shop);
+    const release = control.hold('details', { times: 1 });
+    const starting = start();
+    await until(store, () => control.calls.details === 1);
+    const id = control.addContainer({ status: 'running' });
+    control.stopContainer(id);
+    // The second look-up of one container begins when the first has been answered.
+    await until(store, () => control.inspected.filter((asked) => asked === id).length === 2);
+    expect(store.getAllContainers({ withoutPod: true })).toEqual([]);
+    release();
+    await starting;
+    expect(store.getAllContainers({ withoutPod: true })).toHaveLength(4);
+    expect(store.status().sequence).toBe(1);
+  });
+
   test('runs without any engine, and takes up the engine that comes later', async () => {
     const { store, control, start } = await startWith();
     control.addPod(shop);
@@ -109,6 +134,13 @@ describe('the first sync', () => {
     expect(store.status().state).toBe('closed');
     await expect(store.exec('4f5e4f5e4f5e', { cmd: ['true'] })).rejects.toMatchObject({ code: 'CLOSED' });
   });
+
+  test.each([{ engines: ['never-registered'] }, {}])(
+    'rejects when no engine can ever be found, for no package is imported: %o',
+    async (options) => {
+      await expect(makeStore(options).start()).rejects.toMatchObject({ code: 'NO_ENGINE' });
+    },
+  );
 
   test('with requireReady rejects when an engine dies during the first sync', async () => {
     const { store, control } = await startWith();
@@ -131,6 +163,42 @@ describe('the first sync', () => {
     await expect(starting).rejects.toMatchObject({ code: 'ABORTED' });
     release();
     expect(store.status().state).toBe('closed');
+  });
+
+  test('a sidecar function that throws spoils no pod', async () => {
+    const { store, control, start } = await startWith(
+      {},
+      {
+        sidecars: ({ k8sName }) => {
+          if (k8sName === 'app') throw new Error('a bad function');
+          return true;
+        },
+      },
+    );
+    control.addPod(shop);
+    await start();
+    const pod = store.getPodOrThrow('shop', 'web-0');
+    expect(pod.biz.map(({ k8sName }) => k8sName)).toEqual(['app']);
+    expect(pod.sidecar.map(({ k8sName }) => k8sName)).toEqual(['log-sidecar']);
+    expect(pod.diagnostics.map(({ code }) => code)).toEqual(['sidecar-function-failed']);
+  });
+
+  test('a pod source that throws leaves the containers without a pod', async () => {
+    const { store, control, start } = await startWith(
+      {},
+      {
+        pods: {
+          name: 'bad',
+          podOfContainer: () => {
+            throw new Error('a bad source');
+          },
+        },
+      },
+    );
+    control.addPod(shop);
+    await start();
+    expect(store.getAllPods()).toEqual([]);
+    expect(store.getAllContainers({ withoutPod: true })).toHaveLength(3);
   });
 
   test('a container whose details cannot be read is shown as listed, with a diagnostic, and hides nothing', async () => {
@@ -223,17 +291,46 @@ describe('following changes', () => {
     expect(store.getContainerByCid(pod.containers['log-sidecar'] as string)?.role).toBe('sidecar');
   });
 
-  test('an answer that arrives late does not replace a newer one', async () => {
-    const { store, control, start } = await startWith({}, { reconcileIntervalMs: 3_600_000 });
+  test.each(['ended', 'removed'])(
+    'an answer that is older than the news that a container %s is ignored',
+    async (news) => {
+      const { store, control, start } = await startWith();
+      const pod = control.addPod(shop);
+      const [app, log] = Object.values(pod.containers) as [string, string];
+      await start();
+      const release = control.hold('details', { containerId: app, times: 1 });
+      const { details } = control.calls;
+      control.emit({ action: 'updated', reference: { scope: '', id: app }, timeMs: Date.now() });
+      await until(store, () => control.calls.details === details + 1);
+      control.setEvents('drop');
+      if (news === 'ended') control.stopContainer(app);
+      else control.removeContainer(app);
+      control.setEvents('tell');
+      control.endEvents();
+      const isNews = () => store.getContainerByCid(app)?.state.status === (news === 'ended' ? 'exited' : undefined);
+      await until(store, isNews);
+      release();
+      // One look-up a pod at a time: when the next one has been answered, the old answer has been dealt with.
+      control.stopContainer(log);
+      await until(store, () => store.getContainerByCid(log)?.state.status === 'exited');
+      expect(isNews()).toBe(true);
+    },
+  );
+
+  test('a list that is older than an event removes nothing', async () => {
+    const { store, control, start } = await startWith({}, { reconcileIntervalMs: 20 });
     await start();
-    const release = control.hold('details');
-    // The look-up of an unknown container goes by its own name, that of a known one by its pod's.
+    const release = control.hold('list', { times: 1 });
+    const { list } = control.calls;
+    await until(store, () => control.calls.list > list);
     const id = control.addContainer({ status: 'running' });
-    await vi.waitFor(() => expect(control.calls.details).toBe(1));
+    await until(store, () => store.getContainerByCid(id)?.state.status === 'running');
+    const { events, end } = record(store);
+    const lists = control.calls.list;
     release();
-    await until(store, () => store.getContainerByCid(id) !== undefined);
-    control.removeContainer(id);
-    await until(store, () => store.getContainerByCid(id) === undefined);
+    await until(store, () => control.calls.list > lists);
+    await end();
+    expect(events.map(describeEvent)).toEqual([expect.stringContaining('container-added')]);
   });
 
   test('a slow look-up of one pod does not delay another pod', async () => {
@@ -241,7 +338,7 @@ describe('following changes', () => {
     const slow = control.addPod(shop);
     const quick = control.addPod({ ...shop, name: 'web-1' });
     await start();
-    const release = control.hold('details', slow.containers.app as string);
+    const release = control.hold('details', { containerId: slow.containers.app as string });
     control.stopContainer(slow.containers.app as string);
     control.stopContainer(quick.containers.app as string);
     await until(store, () => store.getContainerByCid(quick.containers.app as string)?.state.status === 'exited');
@@ -354,17 +451,43 @@ describe('an engine that goes away', () => {
     const pod = control.addPod(shop);
     await start();
     const seen: string[] = [];
-    store.onAnyPodChanged(() =>
-      seen.push(...store.getAllPods().flatMap(({ diagnostics }) => diagnostics.map(({ code }) => code))),
-    );
-    const release = control.hold('details');
+    store.onAnyPodChanged(() => {
+      for (const { diagnostics } of store.getAllPods()) seen.push(...diagnostics.map(({ code }) => code));
+    });
+    control.fail('details', new EngineUnavailableError('gone', { retryable: true }), { times: 1 });
     control.stopContainer(pod.containers.app as string);
+    await until(store, () => store.status().engines[0]?.failingContainers === 1);
     control.goAway();
-    release();
     await until(store, () => store.status().engines[0]?.state === 'stale');
     control.comeBack();
     await until(store, () => store.getContainerByCid(pod.containers.app as string)?.state.status === 'exited');
     expect(seen).toEqual([]);
+    expect(store.status().engines[0]?.failingContainers).toBe(0);
+  });
+
+  test('one slow container does not hide what happened to the others meanwhile', async () => {
+    const clock = createFakeClock();
+    const { store, control, start } = await startWith({}, { clock });
+    const pod = control.addPod(shop);
+    const [app, log] = Object.values(pod.containers) as [string, string];
+    await start();
+    control.goAway();
+    control.stopContainer(app);
+    control.stopContainer(log);
+    const other = control.addContainer({ status: 'running' });
+    control.removeContainer(pod.sandboxId);
+    const { details } = control.calls;
+    const release = control.hold('details', { containerId: app });
+    control.comeBack();
+    await until(store, () => control.calls.details === details + 1);
+    expect(store.getContainerByCid(pod.sandboxId)).toBeDefined();
+    await clock.advance(1_000);
+    expect(store.getContainerByCid(pod.sandboxId)).toBeUndefined();
+    await until(store, () => store.getContainerByCid(other) !== undefined);
+    expect(store.getContainerByCid(app)?.state.status).toBe('running');
+    release();
+    await until(store, () => store.getContainerByCid(app)?.state.status === 'exited');
+    await until(store, () => store.getContainerByCid(log)?.state.status === 'exited');
   });
 
   test('events that fail to be delivered are made good when the stream is opened again', async () => {

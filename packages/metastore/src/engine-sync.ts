@@ -19,7 +19,7 @@ import { createChangeQueue } from './change-queue.js';
 import type { Clock } from './clock.js';
 import { type ContainerFacts, containerKey, convertDetailToContainer } from './container-facts.js';
 import type { EngineStatus } from './meta-store-status.js';
-import type { PodSource } from './pod-source.js';
+import type { PodClaim, PodSource } from './pod-source.js';
 
 export interface EngineSyncOptions {
   readonly engine: ContainerEngine;
@@ -57,7 +57,10 @@ interface ContainerRecord {
 const batchSize = 50;
 /** Batches under way at once: the second keeps the engine busy while the first waits for its slowest. */
 const parallelBatches = 2;
-/** After this long a resync shows what it has; one slow container must not hide what happened to the others. */
+/**
+ * After this long a resync shows what it has, and asks again, pod by pod, for a batch that has not been answered: one
+ * slow container must not hide what happened to the others.
+ */
 const stragglerMs = 1_000;
 const firstRetryMs = 250;
 const maxRetryMs = 30_000;
@@ -217,7 +220,7 @@ export function createEngineSync(options: EngineSyncOptions): EngineSync {
   const factsOf = (key: string, record: ContainerRecord): ContainerFacts | undefined => {
     const told = lastTold(record);
     if (told === undefined) return undefined;
-    const claim = options.podSource.podOfContainer(told);
+    const claim = claimOf(told);
     return {
       key,
       container: convertDetailToContainer(engine, told, options.hostRoot),
@@ -225,6 +228,16 @@ export function createEngineSync(options: EngineSyncOptions): EngineSync {
       ...(claim === undefined ? {} : { claim }),
       ...(record.failure === undefined ? {} : { failure: record.failure }),
     };
+  };
+
+  const claimOf = (told: ContainerSummary): PodClaim | undefined => {
+    try {
+      return options.podSource.podOfContainer(told);
+    } catch (error) {
+      const { id } = told.reference;
+      logger.error({ err: error, engine: engine.id, containerId: id }, 'the pod source threw for a container');
+      return undefined;
+    }
   };
 
   /** Brings the records in line with a list; gives those whose details must be asked for. */
@@ -267,7 +280,9 @@ export function createEngineSync(options: EngineSyncOptions): EngineSync {
       while (next < suspects.length && epoch === startedEpoch && !signal.aborted) {
         const batch = suspects.slice(next, next + batchSize);
         next += batch.length;
+        const cancelSeparate = clock.setTimer(() => batch.forEach(touch), stragglerMs);
         await inspect(batch, changed);
+        cancelSeparate();
       }
     };
     await Promise.all(Array.from({ length: parallelBatches }, work));

@@ -19,7 +19,10 @@ export interface EventStreams {
 
 interface Reader {
   publish(events: readonly MetaStoreEvent[]): void;
+  /** After what waits for it. */
   close(): void;
+  /** At once. */
+  end(): void;
 }
 
 export function createEventStreams(currentSnapshot: () => Snapshot): EventStreams {
@@ -31,8 +34,9 @@ export function createEventStreams(currentSnapshot: () => Snapshot): EventStream
     },
     open: ({ signal, maxWaiting = defaultMaxWaitingEvents }) => {
       const { reader, iterator } = createReader(currentSnapshot, maxWaiting, signal, () => readers.delete(reader));
-      if (closed) reader.close();
-      else if (signal?.aborted !== true) readers.add(reader);
+      if (signal?.aborted === true) reader.end();
+      else if (closed) reader.close();
+      else readers.add(reader);
       return iterator;
     },
     close: () => {
@@ -97,11 +101,11 @@ function createReader(
     }
   };
 
-  if (signal?.aborted === true) end();
-  else signal?.addEventListener('abort', end, { once: true });
+  signal?.addEventListener('abort', end, { once: true });
 
   return {
     reader: {
+      end,
       publish: (events) => {
         if (ended || closing || overrun) return;
         // Looked at before the new ones are added: one large change must not overrun a reader that keeps up.

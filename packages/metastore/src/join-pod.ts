@@ -56,10 +56,11 @@ export function joinPod(input: JoinInput, rules: JoinRules): JoinedPod {
   const live = runningSandboxes.length === 1 ? runningSandboxes[0] : undefined;
 
   const { labels, annotations } = describePod(input, accepted, live ?? newest(sandboxes));
+  const sidecars = guardSidecars(rules.sidecars);
   const roles = assignContainerRoles({
     object,
     annotations,
-    rules: rules.sidecars,
+    rules: sidecars.rules,
     knownContainerNames: input.knownContainerNames,
     containers: accepted.map(({ key, container, marks }) => ({
       id: key,
@@ -90,7 +91,7 @@ export function joinPod(input: JoinInput, rules: JoinRules): JoinedPod {
     ephemeralContainers: Object.freeze(joined.filter(({ role }) => role === 'ephemeral')),
     exited: Object.freeze(joined.filter((container) => !all.includes(container))),
     hostname: resolvePodHostname({ name, labels, object }, rules.hostname).value,
-    diagnostics: diagnose(input, accepted, refused, runningSandboxes.length),
+    diagnostics: diagnose(input, accepted, refused, runningSandboxes.length, sidecars.failures),
     ...optional('object', object),
     ...optional('sandbox', live === undefined ? undefined : containers.get(live.key)),
     ...optional('app', resolveApp({ name, labels, object }, rules.app)?.value),
@@ -98,6 +99,25 @@ export function joinPod(input: JoinInput, rules: JoinRules): JoinedPod {
     ...optional('hostIP', object?.status?.hostIP),
   };
   return { pod: Object.freeze(pod), containers };
+}
+
+/** A function of the user's that throws makes its container no sidecar; the pod says so. */
+function guardSidecars(rules: JoinRules['sidecars']): { rules: JoinRules['sidecars']; failures: readonly string[] } {
+  if (typeof rules !== 'function') return { rules, failures: [] };
+  const failures: string[] = [];
+  return {
+    failures,
+    rules: (container, pod) => {
+      try {
+        return rules(container, pod);
+      } catch (error) {
+        failures.push(
+          `The sidecar function threw for container ${container.k8sName ?? container.id}: ${String(error)}.`,
+        );
+        return false;
+      }
+    },
+  };
 }
 
 /**
@@ -176,6 +196,7 @@ function diagnose(
   accepted: readonly ContainerFacts[],
   refused: readonly ContainerFacts[],
   runningSandboxes: number,
+  sidecarFailures: readonly string[],
 ): readonly PodDiagnostic[] {
   const diagnostics: PodDiagnostic[] = [];
   if (sandboxed && runningSandboxes === 0) {
@@ -200,6 +221,7 @@ function diagnose(
       message: `Container ${container.name} (${container.shortId}) of ${container.engineId} claims pod ${uid} by labels alone and was left out.`,
     });
   }
+  for (const message of sidecarFailures) diagnostics.push({ code: 'sidecar-function-failed', message });
   return Object.freeze(diagnostics.map((diagnostic) => Object.freeze(diagnostic)));
 }
 

@@ -35,8 +35,9 @@ export interface EventsOptions {
 export interface MetaStore extends AsyncDisposable {
   /**
    * Looks for the engines and resolves after the first sync of those that were found. An engine that is down does not
-   * keep it from resolving, unless `requireReady`. Rejects with `EngineClashError`, with `ClosedError` after `close`,
-   * and, with `requireReady`, with `NoEngineError` or the error of the engine; the store is closed then.
+   * keep it from resolving, unless `requireReady`. Rejects, and closes the store, with `NoEngineError` when no engine
+   * package is imported (with `requireReady`: when no engine answers), with `EngineClashError`, with the engine's error
+   * when `requireReady` and one was lost; with `ClosedError` after `close`.
    */
   start(options?: StartOptions): Promise<void>;
   /** Ends everything that the store started; the last snapshot stays readable. Idempotent. */

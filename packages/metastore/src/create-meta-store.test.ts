@@ -291,6 +291,17 @@ describe('following changes', () => {
     expect(store.getContainerByCid(pod.containers['log-sidecar'] as string)?.role).toBe('sidecar');
   });
 
+  test('the names that a pod was seen with are forgotten with the pod', async () => {
+    const { store, control, start } = await startWith();
+    control.addPod(shop);
+    await start();
+    for (const id of control.containerIds()) control.removeContainer(id);
+    await until(store, () => store.getAllPods().length === 0);
+    const alone = control.addPod({ ...shop, containers: [{ k8sName: 'log-sidecar' }] });
+    await until(store, () => store.getPodByUid(alone.uid)?.all.length === 2);
+    expect(store.getPodByUid(alone.uid)?.biz.map(({ k8sName }) => k8sName)).toEqual(['log-sidecar']);
+  });
+
   test.each(['ended', 'removed'])(
     'an answer that is older than the news that a container %s is ignored',
     async (news) => {

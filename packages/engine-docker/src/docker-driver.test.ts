@@ -207,7 +207,12 @@ describe('list and details', () => {
       });
     });
     const references = Array.from({ length: 60 }, (_, index) => ({ scope: '', id: `c${index}` }));
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error): void => void warnings.push(warning);
+    process.on('warning', onWarning);
     expect(await driver.getContainerDetails(references, call())).toHaveLength(60);
+    process.off('warning', onWarning);
+    expect(warnings).toEqual([]);
     expect(most).toBeGreaterThan(1);
     expect(most).toBeLessThanOrEqual(16);
   });

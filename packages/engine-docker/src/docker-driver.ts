@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import {
   type ContainerDetail,
   type ContainerReference,
@@ -82,7 +83,17 @@ export function createDockerDriver({ api, endpoint, engine, daemon, trustLabels 
 
     async getContainerDetails(of, { signal }) {
       const references = of === 'all' ? (await listAllContainers(signal)).map(({ reference }) => reference) : of;
-      return detailsOneByOne(references, parallelDetails, (reference) => getDetail(reference, signal));
+      const batch = new AbortController();
+      // Each inspection under way listens; Node takes more than ten for a leak.
+      setMaxListeners(parallelDetails, batch.signal);
+      const onAbort = (): void => batch.abort(signal.reason);
+      if (signal.aborted) onAbort();
+      signal.addEventListener('abort', onAbort, { once: true });
+      try {
+        return await detailsOneByOne(references, parallelDetails, (reference) => getDetail(reference, batch.signal));
+      } finally {
+        signal.removeEventListener('abort', onAbort);
+      }
     },
 
     getSource: (of, { signal }) => api.inspectContainer(of.id, signal),

@@ -1,0 +1,155 @@
+/** The ends of an exec's streams in this process: pipes where they can be made, else files that are read as they grow. */
+import { closeSync, openSync, readSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { Readable, Writable } from 'node:stream';
+import { closeQuietly, type ExecFifos, type ExecPath, openFifoReader, openFifoWriter } from './exec-fifos.js';
+
+export interface ExecStreams {
+  readonly stdin: (Writable & { readonly path: string }) | undefined;
+  readonly stdout: Readable & { readonly path: string };
+  readonly stderr: (Readable & { readonly path: string }) | undefined;
+  /** The process has its ends open: the names are not needed any more. */
+  unlink(): void;
+  /** The shim has written all there is; only files need to be told. */
+  sourceEnded(): void;
+  destroy(): void;
+}
+
+export interface WantedStreams {
+  readonly stdin: boolean;
+  readonly stderr: boolean;
+  /** Called when stdin was ended and everything in it is in the pipe. */
+  readonly closeStdin: () => Promise<void>;
+}
+
+export async function openExecStreams(fifos: ExecFifos, wanted: WantedStreams): Promise<ExecStreams> {
+  const paths = await fifos.take(1 + (wanted.stderr ? 1 : 0) + (wanted.stdin ? 1 : 0));
+  const [stdoutPath, ...others] = paths as [ExecPath, ...ExecPath[]];
+  const stderrPath = wanted.stderr ? others.shift() : undefined;
+  const stdinPath = others.shift();
+  const files: FileTail[] = [];
+  const open: (Readable | Writable)[] = [];
+  const openOutput = (path: ExecPath): Readable & { readonly path: string } => {
+    let stream: Readable;
+    if (fifos.kind === 'fifo') {
+      const fd = openFifoReader(path.path);
+      stream = new Socket({ fd, readable: true, writable: false });
+    } else {
+      const tail = createFileTail(path.path);
+      files.push(tail);
+      stream = tail.output;
+    }
+    open.push(stream);
+    return Object.assign(stream, { path: path.shimPath });
+  };
+  const unlink = (): void => {
+    for (const path of paths) path.unlink();
+  };
+  try {
+    const stdout = openOutput(stdoutPath);
+    const stderr = stderrPath === undefined ? undefined : openOutput(stderrPath);
+    let stdin: (Writable & { path: string }) | undefined;
+    if (stdinPath !== undefined) {
+      stdin = Object.assign(createStdin(stdinPath.path, wanted.closeStdin), { path: stdinPath.shimPath });
+      open.push(stdin);
+    }
+    return {
+      stdin,
+      stdout,
+      stderr,
+      unlink,
+      sourceEnded() {
+        for (const file of files) file.complete();
+      },
+      destroy() {
+        for (const stream of open) stream.destroy();
+        unlink();
+      },
+    };
+  } catch (error) {
+    for (const stream of open) stream.destroy();
+    unlink();
+    throw error;
+  }
+}
+
+function createStdin(path: string, closeStdin: () => Promise<void>): Writable {
+  const fd = openFifoWriter(path);
+  let socket: Socket;
+  try {
+    socket = new Socket({ fd, readable: false, writable: true });
+  } catch (error) {
+    closeQuietly(fd);
+    throw error;
+  }
+  const stdin = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      socket.write(chunk, (error) => done(error ?? null));
+    },
+    final(done) {
+      // Our end goes first: the shim sees the end only when no writer but its own is left, and then closes that.
+      socket.once('close', () => {
+        closeStdin().then(
+          () => done(),
+          () => done(),
+        );
+      });
+      socket.destroy();
+    },
+    destroy(error, done) {
+      socket.destroy();
+      done(error);
+    },
+  });
+  socket.on('error', (error) => stdin.destroy(error));
+  return stdin;
+}
+
+interface FileTail {
+  readonly output: Readable;
+  /** What is in the file now is all. */
+  complete(): void;
+}
+
+const filePollMs = 20;
+const fileChunkBytes = 64 * 1024;
+
+function createFileTail(path: string): FileTail {
+  const fd = openSync(path, 'r');
+  let complete = false;
+  let timer: NodeJS.Timeout | undefined;
+  let reading = false;
+  const read = (): void => {
+    clearTimeout(timer);
+    if (!reading || output.destroyed) return;
+    const wasComplete = complete;
+    const buffer = Buffer.allocUnsafe(fileChunkBytes);
+    const count = readSync(fd, buffer, 0, buffer.length, null);
+    if (count > 0) {
+      reading = false;
+      output.push(buffer.subarray(0, count));
+    } else if (wasComplete) {
+      output.push(null);
+    } else {
+      timer = setTimeout(read, filePollMs);
+    }
+  };
+  const output = new Readable({
+    read() {
+      reading = true;
+      read();
+    },
+    destroy(error, done) {
+      clearTimeout(timer);
+      closeSync(fd);
+      done(error);
+    },
+  });
+  return {
+    output,
+    complete() {
+      complete = true;
+      read();
+    },
+  };
+}

@@ -58,6 +58,15 @@ async function spawnSleep(): Promise<{ child: ChildProcess; pid: number; startTi
 }
 
 describe('finding the processes of an exec', () => {
+  test.each(['/default/web.one-1', '/system.slice/cri-containerd-web.one-1.scope'])(
+    'knows a container whose id people chose, dots and dashes included: %s',
+    async (path) => {
+      writeProcess(7, { cgroup: `4:memory:${path}\n` });
+      writeProcess(8, { cgroup: '4:memory:/default/web.one-12\n' });
+      expect((await findMarkedProcesses(hostRoot, 'web.one-1', marker)).processes.map(({ pid }) => pid)).toEqual([7]);
+    },
+  );
+
   test.each([
     ['a cgroupfs path', `4:memory:/docker/${containerId}`],
     ['a systemd scope', `0::/kubepods.slice/cri-containerd-${containerId}.scope`],

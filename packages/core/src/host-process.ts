@@ -121,9 +121,17 @@ async function readProcess(
   }
 }
 
-/** True when a line of /proc/PID/cgroup has the container id as a whole word. */
+/**
+ * True when a line of /proc/PID/cgroup has the container id as a whole word. Ids that people choose, as in containerd,
+ * may hold dots and dashes themselves: those are a whole part of the path, or end one before systemd's suffix.
+ */
 function namesContainer(cgroup: string, containerId: string): boolean {
-  return containerId.length > 0 && cgroup.split(/[^A-Za-z0-9_]+/).includes(containerId);
+  if (containerId.length === 0) return false;
+  if (cgroup.split(/[^A-Za-z0-9_]+/).includes(containerId)) return true;
+  return cgroup
+    .split(/[\n/:]/)
+    .map((part) => part.replace(/\.scope$/, ''))
+    .some((part) => part === containerId || part.endsWith(`-${containerId}`));
 }
 
 interface ProcessStat {

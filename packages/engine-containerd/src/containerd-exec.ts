@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { constants as system } from 'node:os';
 import { finished, Readable, Writable } from 'node:stream';
-import { type DriverExecRequest, EngineUnavailableError, type ExecExit, type ExecHandle } from '@crikit/core';
+import { ContainerNotRunningError, type DriverExecRequest, EngineUnavailableError, type ExecExit, type ExecHandle } from '@crikit/core';
 import type { ContainerRecord } from './container-records.js';
 import type { ExecUser } from './container-users.js';
 import type { ContainerdClient } from './containerd-client.js';
@@ -78,6 +78,8 @@ export async function startContainerdExec(
         )
         .catch((error: unknown) => {
           if (mayHaveHappened(error)) context.background(deleteProcess());
+          // The container is there, so what is missing is its task.
+          if (codeOf(error) === grpcStatus.notFound) throw notRunning(engine, containerId, error);
           throw error;
         });
       try {
@@ -109,6 +111,10 @@ export async function startContainerdExec(
       changes: true,
     });
   }
+}
+
+function notRunning(engine: string, containerId: string, cause: unknown): ContainerNotRunningError {
+  return new ContainerNotRunningError(`Container ${containerId} is not running.`, { engine, applied: 'no', cause });
 }
 
 function mayHaveHappened(error: unknown): boolean {

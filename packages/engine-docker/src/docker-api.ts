@@ -56,7 +56,7 @@ export interface DockerApi {
   openEvents(sinceSeconds: number | undefined, signal: AbortSignal): Promise<Readable>;
 }
 
-// The part of dockerode that is used, by structure: its published types miss abort signals and lie about streams.
+// The part of dockerode that is used, by structure.
 interface Dockerode {
   readonly modem: { version?: string };
   listContainers(options: object): Promise<unknown>;
@@ -82,7 +82,7 @@ export async function createDockerApi(
   engine: string,
   apiVersion: string,
 ): Promise<DockerApi> {
-  const { default: Dockerode } = (await import('dockerode')) as unknown as { default: DockerodeConstructor };
+  const { default: Dockerode } = (await import('dockerode')) as { default: DockerodeConstructor };
   const docker = withoutDockerHost(() => new Dockerode(connectOptions(endpoint)));
   const { modem } = docker;
   modem.version = `v${apiVersion}`;

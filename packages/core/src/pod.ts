@@ -33,7 +33,7 @@ export interface Pod {
   readonly sandbox?: Container;
   readonly initContainers: readonly Container[];
   readonly ephemeralContainers: readonly Container[];
-  /** Ended containers, and those of older sandboxes. */
+  /** Containers that do not run, because they ended or were not started yet, and those of older sandboxes. */
   readonly exited: readonly Container[];
   /** By the store's rules, else the spec's hostname, else the pod's name. */
   readonly hostname: string;

@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import {
   type Container,
   EngineTimeoutError,
@@ -397,6 +398,20 @@ describe('following changes', () => {
     await until(store, () => store.getContainerByCid(pod.containers.app as string)?.state.exitCode === 4);
   });
 
+  test('each full comparison is told on the tracing channel crikit:sync', async () => {
+    const told: unknown[] = [];
+    const onEnd = (context: unknown) => told.push(context);
+    subscribe('tracing:crikit:sync:asyncEnd', onEnd);
+    try {
+      const { control, start } = await startWith();
+      control.addPod(shop);
+      await start();
+      expect(told).toMatchObject([{ engine: control.engineId, listed: 3, inspected: 3 }]);
+    } finally {
+      unsubscribe('tracing:crikit:sync:asyncEnd', onEnd);
+    }
+  });
+
   test('an engine without events is followed by its lists', async () => {
     const engine = createInMemoryEngine({ events: false });
     const { createContainerEngine } = await import('@crikit/core');
@@ -432,6 +447,10 @@ describe('an engine that goes away', () => {
     control.goAway();
     await until(store, () => store.status().engines[0]?.state === 'stale');
     expect(store.status().ready).toBe(false);
+    expect(JSON.parse(JSON.stringify(store.status().engines[0])).error).toMatchObject({
+      code: 'UNAVAILABLE',
+      message: expect.stringContaining('away'),
+    });
     expect(store.status().engines[0]?.staleSinceMs).toBeTypeOf('number');
     expect(store.getAllPods()).toHaveLength(2);
     for (const id of [goes.sandboxId, ...Object.values(goes.containers)]) control.removeContainer(id);

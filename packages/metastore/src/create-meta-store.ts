@@ -131,6 +131,7 @@ export function createMetaStore(options: MetaStoreOptions = {}): MetaStore {
     state = 'starting';
     const firstSyncs = async (): Promise<void> => {
       await selector.start();
+      requireOpen();
       if (syncs.length === 0) {
         const reports = selector.reports();
         // Nothing to wait for: no engine package is imported, or none of the types that were asked for.

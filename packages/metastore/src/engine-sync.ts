@@ -3,6 +3,7 @@
  * names, a reconcile now and then. Answers are numbered when they are asked for, so that one that arrives late never
  * replaces a newer one.
  */
+import { tracingChannel } from 'node:diagnostics_channel';
 import {
   ClosedError,
   type ContainerDetail,
@@ -52,6 +53,9 @@ interface ContainerRecord {
   failures: number;
   cancelRetry?: () => void;
 }
+
+/** Tells of each full comparison with an engine: its id, how many containers it listed and how many were inspected. */
+const syncChannel = tracingChannel('crikit:sync');
 
 /** Details asked for in one call during a full sync; core gives each of them at least 5 s. */
 const batchSize = 50;
@@ -268,9 +272,18 @@ export function createEngineSync(options: EngineSyncOptions): EngineSync {
     return suspects;
   };
 
-  const sync = async (list: readonly ContainerSummary[], number: number, startedEpoch: number): Promise<void> => {
+  const sync = (list: readonly ContainerSummary[], number: number, startedEpoch: number): Promise<void> => {
     const changed = new Set<string>();
     const suspects = takeList(list, number, changed);
+    const context = { engine: engine.id, listed: list.length, inspected: suspects.length };
+    return syncChannel.tracePromise(() => inspectSuspects(suspects, changed, startedEpoch), context);
+  };
+
+  const inspectSuspects = async (
+    suspects: readonly ContainerReference[],
+    changed: Set<string>,
+    startedEpoch: number,
+  ): Promise<void> => {
     const cancelStraggler = clock.setTimer(() => {
       show(changed);
       changed.clear();
@@ -399,7 +412,7 @@ export function createEngineSync(options: EngineSyncOptions): EngineSync {
       ...(engine.version === undefined ? {} : { version: engine.version }),
       ...(staleSinceMs === undefined ? {} : { staleSinceMs }),
       ...(lastSyncMs === undefined ? {} : { lastSyncMs }),
-      ...(lastError === undefined ? {} : { error: lastError }),
+      ...(lastError === undefined ? {} : { error: { code: lastError.code, message: lastError.message } }),
     }),
     close: async () => {
       controller.abort();

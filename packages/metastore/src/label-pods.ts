@@ -1,3 +1,4 @@
+import { claimOfMarks } from './claim-of-marks.js';
 import type { PodSource } from './pod-source.js';
 
 export interface LabelPodsOptions {
@@ -17,16 +18,10 @@ export function labelPods(options: LabelPodsOptions = {}): PodSource {
   const podPerContainer = options.unlabelled === 'pod-per-container';
   return {
     name: 'labels',
-    podOfContainer: ({ kubernetes, reference, name }) => {
-      if (kubernetes !== undefined) {
-        return {
-          uid: kubernetes.podUid,
-          namespace: kubernetes.namespace,
-          name: kubernetes.podName,
-          sandboxed: true,
-        };
-      }
-      return podPerContainer ? { uid: reference.id, namespace: '', name, sandboxed: false } : undefined;
+    podOfContainer: (container) => {
+      const claim = claimOfMarks(container);
+      if (claim !== undefined || !podPerContainer) return claim;
+      return { uid: container.reference.id, namespace: '', name: container.name, sandboxed: false };
     },
   };
 }

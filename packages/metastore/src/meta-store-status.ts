@@ -1,4 +1,4 @@
-import type { CrikitError, EngineReport } from '@crikit/core';
+import type { EngineReport, ErrorCode } from '@crikit/core';
 
 /** How far one engine's part of the store can be relied on. */
 export interface EngineStatus {
@@ -22,9 +22,10 @@ export interface EngineStatus {
   /** Containers whose details could not be read; they are tried again with growing pauses. */
   readonly failingContainers: number;
   /** What went wrong last; absent after a full sync. */
-  readonly error?: CrikitError;
+  readonly error?: { readonly code: ErrorCode; readonly message: string };
 }
 
+/** Plain data, safe to stringify. */
 export interface MetaStoreStatus {
   readonly state: 'new' | 'starting' | 'running' | 'closed';
   /** True when there is at least one engine and each one is `live`. */

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { access, readFile, readlink } from 'node:fs/promises';
 import { posix } from 'node:path';
 import {
@@ -95,6 +96,8 @@ export function createContainerdDriver(parts: ContainerdDriverParts): EngineDriv
   const memory = createContainerMemory();
   const limitStarts = createStartLimits(parallelStartsPerSandbox);
   const closing = new AbortController();
+  // One listener for each exec that runs is no leak.
+  setMaxListeners(0, closing.signal);
   const background = new Set<Promise<unknown>>();
   const [defaultScope = ''] = namespaces;
   /** Namespaces in which a shim was silent at the last look. */

@@ -1,7 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { constants as system } from 'node:os';
 import { finished, Readable, Writable } from 'node:stream';
-import { ContainerNotRunningError, type DriverExecRequest, EngineUnavailableError, type ExecExit, type ExecHandle } from '@crikit/core';
+import {
+  ContainerNotRunningError,
+  type DriverExecRequest,
+  EngineUnavailableError,
+  type ExecExit,
+  type ExecHandle,
+} from '@crikit/core';
 import type { ContainerRecord } from './container-records.js';
 import type { ExecUser } from './container-users.js';
 import type { ContainerdClient } from './containerd-client.js';

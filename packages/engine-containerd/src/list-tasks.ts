@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { ContainerdClient } from './containerd-client.js';
 import { type Process, Tasks } from './generated/tasks_pb.js';
 import { codeOf, grpcStatus } from './map-containerd-error.js';
@@ -29,6 +30,8 @@ export async function listTasks(
   return withDeadline(signal, totalDeadlineMs, async (limited) => {
     const stop = new AbortController();
     const both = AbortSignal.any([limited, stop.signal]);
+    // Every look-up listens to it.
+    setMaxListeners(0, both);
     const list = client.call(Tasks.method.list, {}, { namespace, signal: both }).then(({ tasks }) => {
       // `container_id` is always empty here.
       const found = new Map<string, TaskLook>(tasks.map((task) => [task.id, task]));

@@ -7,6 +7,7 @@ import type {
   KubernetesMarks,
   MountPoint,
 } from '@crikit/core';
+import { type InMemoryFiles, makeInMemoryFiles } from './in-memory-engine-archive.js';
 
 /** What a test or a demo says about a container; everything has a default. */
 export interface InMemoryContainer {
@@ -31,6 +32,8 @@ export interface InMemoryContainer {
   readonly mergedDir?: string;
   readonly mounts?: readonly MountPoint[];
   readonly exitCode?: number;
+  /** Files by absolute path, for the feature `archive`; commands do not see them. Default: none. */
+  readonly files?: Readonly<Record<string, string | Uint8Array>>;
   readonly withheld?: Readonly<Record<string, string>>;
 }
 
@@ -38,6 +41,7 @@ export interface InMemoryContainer {
 export interface HeldContainer {
   readonly reference: ContainerReference;
   readonly given: InMemoryContainer;
+  readonly files: InMemoryFiles;
   /** Raised at each change. */
   revision: number;
   status: ContainerStatus;
@@ -54,6 +58,7 @@ export function holdContainer(given: InMemoryContainer, engineId: string, number
   return {
     reference: { scope: given.scope ?? '', id },
     given,
+    files: makeInMemoryFiles(given.files),
     revision: 0,
     status: 'created',
     pid: 0,

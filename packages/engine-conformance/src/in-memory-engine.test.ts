@@ -1,3 +1,6 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   type ContainerChange,
@@ -124,9 +127,10 @@ describe('events', () => {
     expect((await feed?.ended)?.error?.code).toBe('UNAVAILABLE');
   });
 
-  test('that are switched off leave an engine without the feature', async () => {
-    const { engine, definition } = await connect({ events: false });
+  test('and archives that are switched off leave an engine without the feature', async () => {
+    const { engine, definition } = await connect({ events: false, archive: false });
     expect(engine.supports('events')).toBe(false);
+    expect(engine.supports('copy')).toBe(false);
     expect(definition.possibleFeatures).toEqual([]);
   });
 });
@@ -177,6 +181,31 @@ describe('commands', () => {
     const second = await engine.execAsync(id, { cmd: ['sleep'] });
     control.goAway();
     await expect(second.result).resolves.toMatchObject({ error: { code: 'UNAVAILABLE' } });
+  });
+});
+
+describe('files', () => {
+  test('are copied in and out as they are, with the parents that are missing', async () => {
+    const { engine, control } = await connect();
+    const id = control.addContainer({ files: { '/etc/app.conf': 'a=1', '/srv/deep/b': 'b' } });
+    const directory = await mkdtemp(join(tmpdir(), 'crikit-memory-'));
+    try {
+      await engine.copyFromContainer(id, '/etc/app.conf', join(directory, 'app.conf'));
+      expect(await readFile(join(directory, 'app.conf'), 'utf8')).toBe('a=1');
+      await engine.copyFromContainer(id, '/srv', join(directory, 'srv'));
+      expect(await readFile(join(directory, 'srv/deep/b'), 'utf8')).toBe('b');
+      await engine.copyToContainer(id, join(directory, 'srv'), '/new/place');
+      await engine.copyFromContainer(id, '/new/place/deep/b', join(directory, 'b'));
+      expect(await readFile(join(directory, 'b'), 'utf8')).toBe('b');
+      await expect(engine.copyFromContainer(id, '/missing', join(directory, 'm'))).rejects.toMatchObject({
+        code: 'PATH_NOT_FOUND',
+      });
+      await expect(engine.copyToContainer(id, join(directory, 'b'), '/srv/deep')).rejects.toMatchObject({
+        code: 'ALREADY_EXISTS',
+      });
+    } finally {
+      await rm(directory, { recursive: true });
+    }
   });
 });
 

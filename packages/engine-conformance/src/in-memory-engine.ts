@@ -4,6 +4,7 @@
  * that a daemon does.
  */
 import { createHash } from 'node:crypto';
+import type { Readable } from 'node:stream';
 import { setTimeout as delayFor } from 'node:timers/promises';
 import {
   ContainerNotRunningError,
@@ -11,12 +12,14 @@ import {
   type ContainerReference,
   type CrikitError,
   type DetailOutcome,
+  type DriverCall,
   ENGINE_CONTRACT_VERSION,
   type EngineDefinition,
   type EngineDriver,
   type EngineEvent,
   type EngineEventAction,
   EngineUnavailableError,
+  type EventFeed,
   InvalidArgumentError,
   isCrikitError,
   type KubernetesMarks,
@@ -24,6 +27,7 @@ import {
   OperationAbortedError,
   ProtocolError,
 } from '@crikit/core';
+import { packInMemoryFiles, unpackInMemoryFiles } from './in-memory-engine-archive.js';
 import {
   convertHeldToDetail,
   convertHeldToSummary,
@@ -49,9 +53,11 @@ export interface InMemoryEngineOptions {
   readonly revisions?: boolean;
   /** Whether the engine has the feature `events`. Default: true. */
   readonly events?: boolean;
+  /** Whether the engine has the feature `archive`. Default: true. */
+  readonly archive?: boolean;
 }
 
-export type InMemoryCall = 'probe' | 'connect' | 'list' | 'details' | 'source' | 'exec' | 'events';
+export type InMemoryCall = 'probe' | 'connect' | 'list' | 'details' | 'source' | 'exec' | 'events' | 'archive';
 
 export interface InMemoryPodContainer extends Omit<InMemoryContainer, 'kubernetes'> {
   /** Name in the pod's spec. */
@@ -128,6 +134,7 @@ export function createInMemoryEngine(options: InMemoryEngineOptions = {}): InMem
   const engineId = `${type}:${options.name ?? '1'}`;
   const withRevision = options.revisions ?? true;
   const withEvents = options.events ?? true;
+  const withArchive = options.archive ?? true;
   const commands = { ...builtInCommands, ...options.commands };
 
   const containers = new Map<string, HeldContainer>();
@@ -139,6 +146,7 @@ export function createInMemoryEngine(options: InMemoryEngineOptions = {}): InMem
     source: 0,
     exec: 0,
     events: 0,
+    archive: 0,
   };
   const inspected: string[] = [];
   const delays = new Map<InMemoryCall, number>();
@@ -237,28 +245,10 @@ export function createInMemoryEngine(options: InMemoryEngineOptions = {}): InMem
     locality: 'elsewhere',
     limits: { parallelDetails: 16, parallelExecStarts: 16 },
     execFields: new Set(['user', 'workingDir', 'env', 'tty', 'stdin']),
-    features: withEvents
-      ? {
-          events: {
-            openEvents: async (onEvent, { signal }) => {
-              await serve('events', signal, () => {});
-              let end!: (ended: { error?: CrikitError }) => void;
-              const ended = new Promise<{ error?: CrikitError }>((resolve) => {
-                end = resolve;
-              });
-              const feed = {
-                tell: onEvent,
-                end: (error?: CrikitError) => {
-                  feeds.delete(feed);
-                  end(error === undefined ? {} : { error });
-                },
-              };
-              feeds.add(feed);
-              return { ended, [Symbol.asyncDispose]: async () => feed.end() };
-            },
-          },
-        }
-      : {},
+    features: {
+      ...(withEvents ? { events: { openEvents } } : {}),
+      ...(withArchive ? { archive: { getArchive, putArchive } } : {}),
+    },
     listAllContainers: async ({ signal }) =>
       await serve('list', signal, () =>
         [...containers.values()].map((held) => convertHeldToSummary(held, withRevision)),
@@ -294,6 +284,36 @@ export function createInMemoryEngine(options: InMemoryEngineOptions = {}): InMem
       }),
     [Symbol.asyncDispose]: async () => endFeeds(),
   };
+
+  async function openEvents(onEvent: (event: EngineEvent) => void, { signal }: DriverCall): Promise<EventFeed> {
+    await serve('events', signal, () => {});
+    let end!: (ended: { error?: CrikitError }) => void;
+    const ended = new Promise<{ error?: CrikitError }>((resolve) => {
+      end = resolve;
+    });
+    const feed = {
+      tell: onEvent,
+      end: (error?: CrikitError) => {
+        feeds.delete(feed);
+        end(error === undefined ? {} : { error });
+      },
+    };
+    feeds.add(feed);
+    return { ended, [Symbol.asyncDispose]: async () => feed.end() };
+  }
+
+  async function getArchive(of: ContainerReference, path: string, { signal }: DriverCall): Promise<Readable> {
+    return await serve('archive', signal, () => packInMemoryFiles(find(of).files, path));
+  }
+
+  async function putArchive(
+    of: ContainerReference,
+    directory: string,
+    tar: Readable,
+    { signal }: DriverCall,
+  ): Promise<void> {
+    await serve('archive', signal, () => unpackInMemoryFiles(find(of).files, directory, tar));
+  }
 
   async function detailOf(reference: ContainerReference, signal: AbortSignal): Promise<DetailOutcome> {
     try {
@@ -447,7 +467,7 @@ export function createInMemoryEngine(options: InMemoryEngineOptions = {}): InMem
     type,
     packageName: '@crikit/engine-conformance',
     packageVersion: '1.0.0',
-    possibleFeatures: withEvents ? ['events'] : [],
+    possibleFeatures: [...(withEvents ? (['events'] as const) : []), ...(withArchive ? (['archive'] as const) : [])],
     probe: async ({ signal }) => {
       const attempt = { endpoint: engineId, origin: 'option' } as const;
       try {

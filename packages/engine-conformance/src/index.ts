@@ -1,3 +1,7 @@
+export { type CopySuiteOptions, describeCopyBehaviour } from './copy-suite.js';
+export type { EngineFixture, FixtureContainer, FixtureContainerOptions } from './engine-fixture.js';
+export { describeEventsBehaviour, type EventsSuiteOptions } from './events-suite.js';
+export { describeExecBehaviour, type ExecSuiteOptions } from './exec-suite.js';
 export {
   createInMemoryEngine,
   type InMemoryCall,
@@ -10,3 +14,4 @@ export {
 } from './in-memory-engine.js';
 export type { InMemoryContainer } from './in-memory-engine-container.js';
 export type { InMemoryCommand, InMemoryProcess } from './in-memory-engine-exec.js';
+export { type SuiteRunner, waitUntil } from './suite-runner.js';

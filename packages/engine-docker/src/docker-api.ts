@@ -203,7 +203,7 @@ export async function createDockerApi(
         (abortSignal) =>
           docker.getEvents({
             filters: JSON.stringify({ type: ['container'] }),
-            ...(sinceSeconds === undefined ? {} : { since: sinceSeconds }),
+            ...(sinceSeconds === undefined ? {} : { since: sinceSeconds.toFixed(3) }),
             abortSignal,
           }),
         destroy,

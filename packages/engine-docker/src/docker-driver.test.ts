@@ -346,6 +346,24 @@ describe('an exec', () => {
     await release(handle);
   });
 
+  test('has a host pid as soon as its process exists', async () => {
+    let asked = 0;
+    daemon.on('GET /exec/e1/json', (incoming, response) => {
+      asked += 1;
+      json({ Running: true, ExitCode: null, Pid: asked < 3 ? 0 : 8 })(incoming, response);
+    });
+    daemon.onHijack(() => {});
+    const handle = await driver.startExec(reference, request, call());
+    expect(await handle.hostPid()).toBe(8);
+    await release(handle);
+  });
+
+  test('that has ended has no host pid', async () => {
+    daemon.on('GET /exec/e1/json', json({ Running: false, ExitCode: 0, Pid: 8 }));
+    const handle = await driver.startExec(reference, request, call());
+    expect(await handle.hostPid()).toBeUndefined();
+  });
+
   test('that is released leaves no connection and has no known end', async () => {
     daemon.on('GET /exec/e1/json', json({ Running: true, ExitCode: null, Pid: 8 }));
     daemon.onHijack(() => {});
@@ -418,16 +436,28 @@ describe('archives', () => {
 describe('events', () => {
   const event = (Action: string) => ({ Type: 'container', Action, Actor: { ID: id, Attributes: {} }, time: 1 });
 
-  test('are asked for since the daemon’s own present second', async () => {
+  test('are asked for since the present', async () => {
     daemon.on('GET /events', (_, response) => void response.writeHead(200).flushHeaders());
     const feed = await driver.features.events?.openEvents(() => {}, call());
     const asked = new URL(daemon.requests.at(-1)?.slice('GET '.length) ?? '', 'http://localhost');
     expect(JSON.parse(asked.searchParams.get('filters') ?? '')).toEqual({ type: ['container'] });
     expect(Math.abs(Number(asked.searchParams.get('since')) - Date.now() / 1_000)).toBeLessThan(10);
+    expect(asked.searchParams.get('since')).toMatch(/^\d+\.\d{3}$/);
     await feed?.[Symbol.asyncDispose]();
     await expect
       .poll(() => [...daemon.connections].filter(({ destroyed }) => !destroyed).length)
       .toBeLessThanOrEqual(1);
+  });
+
+  test('of a daemon with another clock are asked for by that clock', async () => {
+    daemon.on('GET /version', (_, response) => {
+      response.writeHead(200, { 'Api-Version': '1.41', Date: 'Mon, 01 Jan 2024 00:00:00 GMT' });
+      response.end(JSON.stringify(fakeVersion));
+    });
+    daemon.on('GET /events', (_, response) => void response.writeHead(200).flushHeaders());
+    const feed = await driver.features.events?.openEvents(() => {}, call());
+    expect(daemon.requests.at(-1)).toContain(`since=${Date.UTC(2024, 0, 1) / 1_000}.000`);
+    await feed?.[Symbol.asyncDispose]();
   });
 
   test('come in order, and their loss is told once', async () => {

@@ -107,8 +107,8 @@ export function createDockerDriver({ api, endpoint, engine, daemon, trustLabels 
           const present = await askVersion(endpoint, engine, signal);
           api.apiVersion = negotiateApiVersion(present, engine);
           // Docker sends the headers a moment before it subscribes, so they prove nothing yet. Asking for what happened
-          // since the second in which the daemon answered closes the gap; what is told twice is only a hint.
-          const source = await api.openEvents(present.clockSeconds, signal);
+          // since now closes the gap; what is told although it was before is only a hint.
+          const source = await api.openEvents(eventsSince(present.clockSeconds), signal);
           return createDockerEventFeed(source, onEvent, engine);
         },
       },
@@ -131,6 +131,17 @@ async function askVersion(endpoint: DockerEndpoint, engine: string, signal: Abor
   } catch (error) {
     throw mapDockerError(error, { engine, what: 'ask for the version', changes: false });
   }
+}
+
+// The daemon's clock has whole seconds in its replies; an answer may be under way for another one.
+const sameClockSeconds = 2;
+
+/** The present by the daemon's clock: exact where ours is the same, as it is on one machine. */
+function eventsSince(daemonSeconds: number | undefined): number | undefined {
+  if (daemonSeconds === undefined) return undefined;
+  const ownSeconds = Date.now() / 1_000;
+  const aheadSeconds = ownSeconds - daemonSeconds;
+  return aheadSeconds >= 0 && aheadSeconds < sameClockSeconds ? ownSeconds : daemonSeconds;
 }
 
 function noEndpoint(attempts: readonly ProbeAttempt[]): EngineUnavailableError {

@@ -16,10 +16,15 @@ export function createDockerEventFeed(
   onEvent: (event: EngineEvent) => void,
   engine: string,
 ): EventFeed {
-  let finish = (_outcome: { readonly error?: CrikitError }): void => {};
+  let finished = false;
+  let settle = (_outcome: { readonly error?: CrikitError }): void => {};
   const ended = new Promise<{ readonly error?: CrikitError }>((resolve) => {
-    finish = resolve;
+    settle = resolve;
   });
+  const finish = (outcome: { readonly error?: CrikitError }): void => {
+    finished = true;
+    settle(outcome);
+  };
   const lose = (why: string, cause?: unknown): void => {
     finish({
       error: new EngineUnavailableError(`Docker's event stream was lost: ${why}.`, {
@@ -32,7 +37,8 @@ export function createDockerEventFeed(
     source.destroy();
   };
   const push = createJsonDocumentSplitter((document) => {
-    const event = convertDockerEvent(document);
+    // What is already in the buffers of a stream still comes after its end.
+    const event = finished ? undefined : convertDockerEvent(document);
     if (event !== undefined) onEvent(event);
   });
   source.on('data', (chunk: Buffer) => {

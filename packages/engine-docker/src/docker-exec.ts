@@ -113,10 +113,7 @@ function createExecHandle(
     ...(request.tty
       ? { resize: (columns: number, rows: number) => resize(api, execId, columns, rows, released.signal) }
       : {}),
-    async hostPid() {
-      const state = await withDeadline(released.signal, inspectDeadlineMs, (signal) => api.inspectExec(execId, signal));
-      return state?.running === true && state.pid > 0 ? state.pid : undefined;
-    },
+    hostPid: () => hostPid(api, execId, released.signal),
     async [Symbol.asyncDispose]() {
       released.abort();
       connection.destroy();
@@ -315,6 +312,18 @@ function createStdin(connection: Readable, tty: boolean): Writable {
 
 function closedStdin(): Error {
   return Object.assign(new Error('the command has closed its input'), { code: 'EPIPE' });
+}
+
+const pidPollMs = 10;
+
+/** Docker answers the start before the process exists, so for a moment a running exec has no pid yet. */
+async function hostPid(api: DockerApi, execId: string, released: AbortSignal): Promise<number | undefined> {
+  for (;;) {
+    const state = await withDeadline(released, inspectDeadlineMs, (signal) => api.inspectExec(execId, signal));
+    if (state === undefined || (!state.running && state.exitCode !== undefined)) return undefined;
+    if (state.pid > 0) return state.pid;
+    await new Promise<void>((resolve) => setTimeout(resolve, pidPollMs).unref());
+  }
 }
 
 const resizeAttempts = 20;

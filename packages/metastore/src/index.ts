@@ -1,5 +1,21 @@
+export {
+  type ApiServerConnection,
+  type ApiServerPodsOptions,
+  apiServerPods,
+  type KubernetesPodsOptions,
+} from './api-server-pods.js';
 export type { Clock } from './clock.js';
 export { createMetaStore } from './create-meta-store.js';
+export { type DefaultPodsOptions, defaultPods } from './default-pods.js';
+export {
+  isPodSourceError,
+  PodSourceError,
+  type PodSourceErrorCode,
+  type PodSourceErrorOptions,
+} from './errors/pod-source-error.js';
+export { type InClusterPodsOptions, inClusterPods } from './in-cluster-pods.js';
+export { type KubeletPodsOptions, kubeletPods } from './kubelet-pods.js';
+export type { KubernetesCredentials, KubernetesTls } from './kubernetes-request.js';
 export { type LabelPodsOptions, labelPods } from './label-pods.js';
 export type { EventsOptions, MetaStore, StoreTarget } from './meta-store.js';
 export type {
@@ -14,4 +30,13 @@ export type {
 } from './meta-store-event.js';
 export type { MetaStoreOptions, StartOptions } from './meta-store-options.js';
 export type { EngineStatus, MetaStoreStatus } from './meta-store-status.js';
-export type { PodClaim, PodSource } from './pod-source.js';
+export { podIdentity } from './pod-identity.js';
+export type {
+  PodClaim,
+  PodSource,
+  PodSourceContext,
+  PodSourceSession,
+  PodSourceState,
+  PodUpdate,
+} from './pod-source.js';
+export type { PodSourceTimings } from './pod-source-timings.js';

@@ -75,7 +75,7 @@ export function createKubernetesClient(server: string, clock: Clock): Kubernetes
       const place = `${url.origin}${url.pathname}`;
       let response: IncomingMessage;
       try {
-        const given = await raceAbort(credentials(), deadline.signal);
+        const given = await raceAbort(readCredentials(credentials, place), deadline.signal);
         onRequest?.();
         response = await send(url, given, deadline.signal);
         if (response.statusCode === 200) {
@@ -104,6 +104,21 @@ export function createKubernetesClient(server: string, clock: Clock): Kubernetes
       agent = isSecure ? new HttpsAgent(agentOptions) : new HttpAgent(agentOptions);
     },
   };
+}
+
+async function readCredentials(
+  credentials: () => Promise<KubernetesCredentials>,
+  place: string,
+): Promise<KubernetesCredentials> {
+  try {
+    return await credentials();
+  } catch (error) {
+    if (isPodSourceError(error)) throw error;
+    const { message } = error as { message?: unknown };
+    throw new PodSourceError('PERMISSION', `There are no credentials for ${place}: ${String(message ?? error)}.`, {
+      cause: error,
+    });
+  }
 }
 
 export interface ReadBodyOptions {
@@ -159,7 +174,8 @@ function refusal(response: IncomingMessage, body: string, place: string): PodSou
   if (status === 403) {
     return new PodSourceError('PERMISSION', message, {
       status,
-      remedy: "Allow get, list and watch on pods, or, for the kubelet, get on nodes/pods, to the agent's service account.",
+      remedy:
+        "Allow get, list and watch on pods, or, for the kubelet, get on nodes/pods, to the agent's service account.",
     });
   }
   const isTransient = status === 408 || status === 410 || status === 429 || status >= 500;

@@ -66,7 +66,8 @@ export interface PodSourceState {
 /** A source at work. Disposing of it leaves no timer, socket or file behind, and resolves when that is so. */
 export interface PodSourceSession extends AsyncDisposable {
   /**
-   * Resolves when the first `replace` was sent. Pending while the source is out of reach (`onState` says why). Rejects
+   * Resolves when the first `replace` was sent, or when it is clear that there will be none: the pods are then those
+   * that containers name. Pending while the source is out of reach (`onState` says why). Rejects
    * with a typed error when it can never work here, with `CLOSED` when it is disposed of before. A rejection that
    * nobody awaits does no harm.
    */

@@ -1,3 +1,4 @@
+import { createConnection } from 'node:net';
 import {
   create,
   type DescMessage,
@@ -52,11 +53,25 @@ const channelOptions = {
   'grpc.service_config_disable_resolution': 1,
 };
 
+/** Longer than the longest pause between two attempts to connect. */
+const reconnectWaitMs = 750;
+
 export function createContainerdClient(socketPath: string): ContainerdClient {
   const client = new Client(`unix:${socketPath}`, credentials.createInsecure(), channelOptions);
+  const waitUntilConnected = (timeoutMs: number): Promise<boolean> =>
+    new Promise((resolve) => {
+      client.waitForReady(Date.now() + timeoutMs, (error) => resolve(error === undefined));
+    });
+  // After a loss gRPC pauses before it connects again, and until then refuses calls to a daemon that may be back.
+  const endPause = async (): Promise<void> => {
+    const { TRANSIENT_FAILURE } = connectivityState;
+    if (client.getChannel().getConnectivityState(false) !== TRANSIENT_FAILURE) return;
+    if (await acceptsConnections(socketPath)) await waitUntilConnected(reconnectWaitMs);
+  };
   return {
-    call: (method, request, options = {}) => {
+    call: async (method, request, options = {}) => {
       const { namespace, signal, timeoutMs } = options;
+      await endPause();
       return new Promise((resolve, reject) => {
         if (signal?.aborted === true) {
           reject(signal.reason);
@@ -91,14 +106,20 @@ export function createContainerdClient(socketPath: string): ContainerdClient {
         create(method.input, request),
         metadataOf(undefined),
       ),
-    waitUntilConnected: (timeoutMs) =>
-      new Promise((resolve) => {
-        client.waitForReady(Date.now() + timeoutMs, (error) => {
-          resolve(error === undefined && client.getChannel().getConnectivityState(false) === connectivityState.READY);
-        });
-      }),
+    waitUntilConnected,
     close: () => client.close(),
   };
+}
+
+function acceptsConnections(socketPath: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection(socketPath);
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
 }
 
 function pathOf(method: { readonly parent: { readonly typeName: string }; readonly name: string }): string {

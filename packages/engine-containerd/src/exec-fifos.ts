@@ -54,7 +54,7 @@ export async function createExecFifos(options: ExecFifosOptions): Promise<ExecFi
   let closed = false;
 
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await makeFolder(folder);
     await removeAbandoned(posix.dirname(folder), name);
     await makeFifos(program, folder, addNames(batch));
   } catch (error) {
@@ -141,6 +141,19 @@ export async function createExecFifos(options: ExecFifosOptions): Promise<ExecFi
       await rm(folder, { recursive: true, force: true }).catch(() => {});
     },
   };
+}
+
+/** Not by Node's recursive mkdir, which never ends on file systems that answer ENOENT, such as /proc. */
+async function makeFolder(path: string, triedParent = false): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') return;
+    if (code !== 'ENOENT' || triedParent || path === '/') throw error;
+    await makeFolder(posix.dirname(path));
+    await makeFolder(path, true);
+  }
 }
 
 function makeFifos(program: string, folder: string, names: readonly string[]): Promise<void> {

@@ -90,13 +90,15 @@ async function killMarkedOnHost(
 }
 
 // Exit code 0: nothing carries the marker any more. 1: something survived. 2: this container cannot tell.
+// An environment is one line with NULs in it, of which busybox's grep sees the first variable only: hence tr.
 const insideScript = [
-  'command -v grep >/dev/null 2>&1 && [ -r /proc/self/environ ] || exit 2',
+  'in_environment() { tr "\\000" "\\n" | grep -qF -- "$1" 2>/dev/null; }',
+  'CRIKIT_LOOK=1 cat /proc/self/environ 2>/dev/null | in_environment CRIKIT_LOOK=1 || exit 2',
   'round=0',
   'while [ "$round" -lt 20 ]; do',
   '  found=0',
   '  for directory in /proc/[0-9]*; do',
-  '    if grep -qF -- "$1" "$directory/environ" 2>/dev/null; then found=1; kill -9 "$' +
+  '    if cat "$directory/environ" 2>/dev/null | in_environment "$1"; then found=1; kill -9 "$' +
     '{directory#/proc/}" 2>/dev/null; fi',
   '  done',
   '  [ "$found" -eq 0 ] && exit 0',

@@ -18,6 +18,19 @@ export {
   type SidecarPredicate,
   type SidecarRule,
 } from './container-role.js';
+export type {
+  ContainerPath,
+  ContainerRoot,
+  DirectoryEntry,
+  FileStatus,
+  FileType,
+  MakeDirectoriesOptions,
+  ReadDirOptions,
+  ReadFileOptions,
+  RemoveOptions,
+  StatOptions,
+  WriteFileOptions,
+} from './container-root.js';
 export type { CopyMethod, CopyOptions, CopyProgress, CopyResult } from './copy-options.js';
 export { type ContainerEngineOptions, createContainerEngine } from './create-container-engine.js';
 export { type DemultiplexedStreams, demultiplexStream } from './demultiplex-stream.js';
@@ -62,6 +75,14 @@ export { isWorkingDirNotFoundError, WorkingDirNotFoundError } from './errors/wor
 export * from './exec-request.js';
 export { defaultHostRoot, type HostPathOptions, hostPath, transferToHostPathForContainer } from './host-path.js';
 export * from './kubernetes-pod.js';
+export {
+  type ContainerProcess,
+  type ListAllProcessesOptions,
+  type ListProcessesOptions,
+  listProcesses,
+  listProcessesOfAll,
+  type ProcessState,
+} from './list-processes.js';
 export { type Logger, silentLogger } from './logger.js';
 export {
   DEFAULT_HOSTNAME_RULES,
@@ -73,8 +94,16 @@ export {
   resolvePodHostname,
 } from './metadata-rules.js';
 export { sortMountPointsByLongSourceFirst } from './mount-order.js';
+export { type DirectoryRootLocation, openContainerRoot, type ProcessRootLocation } from './open-container-root.js';
 export * from './pod.js';
 export { probeUnixSocket } from './probe-unix-socket.js';
+export {
+  containerIdFromCgroup,
+  containerIdOfPid,
+  containerIdsFromCgroup,
+  containerIdsOfPid,
+} from './read-cgroup.js';
+export { type ResolveTimeZoneOptions, resolveTimeZone } from './resolve-time-zone.js';
 export { isRuncLikeRuntime } from './runc-like-runtime.js';
 export { DEFAULT_SAMPLE_OUTPUT_LENGTH, sampleOutput } from './sample-output.js';
 export {
@@ -88,4 +117,15 @@ export {
   selectEngines,
 } from './select-engines.js';
 export { shortContainerId, stripContainerIdScheme } from './short-container-id.js';
+export type { TimeZoneRoot } from './time-zone-root.js';
 export type { TraceContext } from './tracing.js';
+export {
+  type Libc,
+  type TzInfo,
+  UNKNOWN_TIME_ZONE,
+  type ZoneRule,
+  type ZoneRuleChange,
+  type ZoneTable,
+  type ZoneType,
+} from './tz-info.js';
+export { zoneAt } from './zone-at.js';

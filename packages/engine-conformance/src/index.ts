@@ -3,6 +3,15 @@ export type { EngineFixture, FixtureContainer, FixtureContainerOptions } from '.
 export { describeEventsBehaviour, type EventsSuiteOptions } from './events-suite.js';
 export { describeExecBehaviour, type ExecSuiteOptions } from './exec-suite.js';
 export {
+  createFakeApiServer,
+  type FakeApiServer,
+  type FakeApiServerOptions,
+  type FakeObject,
+  type FakeResource,
+} from './fake-api-server.js';
+export type { FakeFault, FakeRequest, FakeServer, FakeServerOptions } from './fake-http-server.js';
+export { createFakeKubelet, type FakeKubelet } from './fake-kubelet.js';
+export {
   createInMemoryEngine,
   type InMemoryCall,
   type InMemoryEngine,

@@ -55,6 +55,7 @@ export async function startContainerdExec(
   const streams = await openExecStreams(fifos, {
     stdin: request.stdin,
     stderr: !request.tty,
+    tty: request.tty,
     async closeStdin() {
       const options = { namespace, timeoutMs: changeDeadlineMs, signal: context.closing };
       await client.call(Tasks.method.closeIO, { ...ids, stdin: true }, options);

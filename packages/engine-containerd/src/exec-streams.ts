@@ -18,7 +18,8 @@ export interface ExecStreams {
 export interface WantedStreams {
   readonly stdin: boolean;
   readonly stderr: boolean;
-  /** Called when stdin was ended and everything in it is in the pipe. */
+  readonly tty: boolean;
+  /** Called when stdin was ended and everything in it is in the pipe; not with a terminal. */
   readonly closeStdin: () => Promise<void>;
 }
 
@@ -50,7 +51,7 @@ export async function openExecStreams(fifos: ExecFifos, wanted: WantedStreams): 
     const stderr = stderrPath === undefined ? undefined : openOutput(stderrPath);
     let stdin: (Writable & { path: string }) | undefined;
     if (stdinPath !== undefined) {
-      stdin = Object.assign(createStdin(stdinPath.path, wanted.closeStdin), { path: stdinPath.shimPath });
+      stdin = Object.assign(createStdin(stdinPath.path, wanted), { path: stdinPath.shimPath });
       open.push(stdin);
     }
     return {
@@ -73,7 +74,10 @@ export async function openExecStreams(fifos: ExecFifos, wanted: WantedStreams): 
   }
 }
 
-function createStdin(path: string, closeStdin: () => Promise<void>): Writable {
+const endOfTransmission = 0x04;
+const lineFeed = 0x0a;
+
+function createStdin(path: string, { tty, closeStdin }: WantedStreams): Writable {
   const fd = openFifoWriter(path);
   let socket: Socket;
   try {
@@ -82,11 +86,21 @@ function createStdin(path: string, closeStdin: () => Promise<void>): Writable {
     closeQuietly(fd);
     throw error;
   }
+  let lastByte = lineFeed;
   const stdin = new Writable({
+    // With a terminal our end stays open until the process has ended: closing it is a hang-up, not an end of input.
+    autoDestroy: !tty,
     write(chunk: Buffer, _encoding, done) {
+      lastByte = chunk.at(-1) ?? lastByte;
       socket.write(chunk, (error) => done(error ?? null));
     },
     final(done) {
+      if (tty) {
+        // In the middle of a line the first one only hands over what was typed.
+        const keys = Buffer.alloc(lastByte === lineFeed ? 1 : 2, endOfTransmission);
+        socket.write(keys, (error) => done(error ?? null));
+        return;
+      }
       // Our end goes first: the shim sees the end only when no writer but its own is left, and then closes that.
       socket.once('close', () => {
         closeStdin().then(

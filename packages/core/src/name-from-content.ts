@@ -1,5 +1,4 @@
-import { isPathNotFoundError } from './errors/path-not-found-error.js';
-import { readZoneFile, type TimeZoneRoot } from './time-zone-root.js';
+import { entriesOf, readZoneFile, type TimeZoneRoot } from './time-zone-root.js';
 import type { ZoneTable } from './tz-info.js';
 import { isZoneName } from './zone-name.js';
 import { COMPARE_FROM_SECONDS, type ZoneReference } from './zone-reference.js';
@@ -97,13 +96,4 @@ async function namesInContainer({ root, directories }: NameSources, { bytes }: Z
   };
   for (const directory of directories) await scan(directory, '', 1);
   return names;
-}
-
-async function entriesOf(root: TimeZoneRoot, path: string) {
-  try {
-    return await root.readDir(path);
-  } catch (error) {
-    if (isPathNotFoundError(error)) return [];
-    throw error;
-  }
 }

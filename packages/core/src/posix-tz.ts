@@ -57,6 +57,11 @@ class Cursor {
   }
 }
 
+/** Without the negative zero, which JSON does not know. */
+function signed(sign: 1 | -1, size: number): number {
+  return sign === -1 && size !== 0 ? -size : size;
+}
+
 function standardOnly(abbreviation: string, offset: number): ZoneRule {
   return { standard: { abbreviation, offset, isDst: false } };
 }
@@ -77,11 +82,8 @@ function readLikeGlibc(cursor: Cursor): PosixTz {
       ? { abbreviation: '', offset: 0, isDst: true }
       : { abbreviation: daylightName, offset: glibcOffset(cursor) ?? standardOffset + hourSeconds, isDst: true };
   const start = glibcChange(cursor, defaultStart);
-  const end = start === undefined ? undefined : glibcChange(cursor, defaultEnd);
-  return {
-    rule: { standard, daylight: { ...daylight, start: start ?? noChange, end: end ?? noChange } },
-    isValid: true,
-  };
+  const end = start.isComplete ? glibcChange(cursor, defaultEnd).change : noChange;
+  return { rule: { standard, daylight: { ...daylight, start: start.change, end } }, isValid: true };
 }
 
 function glibcName(cursor: Cursor): string | undefined {
@@ -95,7 +97,7 @@ function glibcOffset(cursor: Cursor): number | undefined {
   if (parts === undefined) return undefined;
   const [hours, minutes, seconds] = parts;
   const size = Math.min(hours, 24) * hourSeconds + Math.min(minutes, 59) * 60 + Math.min(seconds, 59);
-  return size === 0 ? 0 : sign * size;
+  return signed(sign, size);
 }
 
 /** `hours[:minutes[:seconds]]` as `scanf` reads unsigned shorts. */
@@ -113,17 +115,20 @@ function unsignedShort(digits = '0'): number {
   return Number(BigInt.asUintN(16, BigInt(digits.startsWith('+') ? digits.slice(1) : digits)));
 }
 
-function glibcChange(cursor: Cursor, fallback: ZoneRuleChange): ZoneRuleChange | undefined {
+/** Of a change that it cannot read to its end glibc keeps the day, at midnight. */
+function glibcChange(cursor: Cursor, fallback: ZoneRuleChange): { change: ZoneRuleChange; isComplete: boolean } {
   cursor.take(/,/y);
   const day = cursor.isAtEnd ? fallback : glibcDay(cursor);
-  if (day === undefined) return undefined;
-  if (cursor.take(/\//y) === undefined) {
-    return cursor.isAtEnd || cursor.peek() === ',' ? { ...day, time: changeAtTwo } : undefined;
+  if (day === undefined) return { change: noChange, isComplete: false };
+  const hasTime = cursor.take(/\//y) !== undefined;
+  if (hasTime ? cursor.isAtEnd : !cursor.isAtEnd && cursor.peek() !== ',') {
+    return { change: { ...day, time: 0 }, isComplete: false };
   }
-  if (cursor.isAtEnd) return undefined;
+  if (!hasTime) return { change: { ...day, time: changeAtTwo }, isComplete: true };
   const sign = cursor.take(/-/y) === undefined ? 1 : -1;
   const [hours, minutes, seconds] = glibcNumbers(cursor) ?? [2, 0, 0];
-  return { ...day, time: sign * (hours * hourSeconds + minutes * 60 + seconds) };
+  const time = signed(sign, hours * hourSeconds + minutes * 60 + seconds);
+  return { change: { ...day, time }, isComplete: true };
 }
 
 function glibcDay(cursor: Cursor): ZoneRuleChange | undefined {
@@ -147,21 +152,25 @@ function monthDay(match: RegExpExecArray | undefined): ZoneRuleChange | undefine
 function readLikeMusl(cursor: Cursor): PosixTz {
   const abbreviation = muslName(cursor);
   const isValid = cursor.index > 0;
-  const standard: ZoneType = { abbreviation, offset: negated(muslSeconds(cursor)), isDst: false };
+  const standard: ZoneType = { abbreviation, offset: signed(-1, muslSeconds(cursor)), isDst: false };
   const daylightName = muslName(cursor);
   if (daylightName === '') return { rule: { standard }, isValid };
-  const offset = /[-+0-9]/.test(cursor.peek()) ? negated(muslSeconds(cursor)) : standard.offset + hourSeconds;
+  const offset = /[-+0-9]/.test(cursor.peek()) ? signed(-1, muslSeconds(cursor)) : standard.offset + hourSeconds;
   // No rule: musl then has daylight saving time all year, but for an hour at its turn.
   const start = cursor.take(/,/y) === undefined ? noChange : muslChange(cursor);
   const end = cursor.take(/,/y) === undefined ? noChange : muslChange(cursor);
-  return { rule: { standard, daylight: { abbreviation: daylightName, offset, isDst: true, start, end } }, isValid };
+  const daylight: ZoneType = { abbreviation: daylightName, offset, isDst: true };
+  // Both changes at one instant: musl then never leaves daylight saving time.
+  if (start === noChange && end === noChange && offset === standard.offset)
+    return { rule: { standard: daylight }, isValid };
+  return { rule: { standard, daylight: { ...daylight, start, end } }, isValid };
 }
 
 const muslNameLength = 6;
 
 function muslName(cursor: Cursor): string {
-  const match = cursor.take(new RegExp(`<([^>]{0,${muslNameLength}})>?|[A-Za-z]{1,${muslNameLength}}`, 'y'));
-  return match?.[1] ?? match?.[0] ?? '';
+  const match = cursor.take(/<([^>]*)>?|[A-Za-z]+/y);
+  return (match?.[1] ?? match?.[0] ?? '').slice(0, muslNameLength);
 }
 
 /** `[+-]hours[:minutes[:seconds]]`; what is not there counts as 0. */
@@ -172,7 +181,7 @@ function muslSeconds(cursor: Cursor): number {
     seconds += 60 * muslNumber(cursor);
     if (cursor.take(/:/y) !== undefined) seconds += muslNumber(cursor);
   }
-  return bounded(sign * seconds);
+  return bounded(signed(sign, seconds));
 }
 
 function muslNumber(cursor: Cursor): number {
@@ -184,10 +193,6 @@ const muslLimit = 10_000_000;
 
 function bounded(value: number): number {
   return Math.max(-muslLimit, Math.min(muslLimit, value));
-}
-
-function negated(value: number): number {
-  return value === 0 ? 0 : -value;
 }
 
 function muslChange(cursor: Cursor): ZoneRuleChange {

@@ -1,4 +1,5 @@
-import type { ContainerRoot } from './container-root.js';
+import type { ContainerRoot, DirectoryEntry } from './container-root.js';
+import { isInvalidArgumentError } from './errors/invalid-argument-error.js';
 import { isPathNotFoundError } from './errors/path-not-found-error.js';
 import { MAX_TZIF_BYTES } from './read-tzif.js';
 import type { Libc } from './tz-info.js';
@@ -21,25 +22,31 @@ export async function readZoneFile(root: TimeZoneRoot, path: string): Promise<Bu
     if (type !== 'file' || sizeBytes > MAX_TZIF_BYTES) return undefined;
     return await root.readFile(path, { maxBytes: MAX_TZIF_BYTES });
   } catch (error) {
-    if (isPathNotFoundError(error)) return undefined;
+    if (isNothingThere(error)) return undefined;
+    throw error;
+  }
+}
+
+/** True when a root says that a path leads nowhere, be it in a circle of links. */
+export function isNothingThere(error: unknown): boolean {
+  return isPathNotFoundError(error) || isInvalidArgumentError(error);
+}
+
+/** The names in a directory with their types; none when there is no such directory. */
+export async function entriesOf(root: TimeZoneRoot, path: string): Promise<readonly DirectoryEntry[]> {
+  try {
+    return await root.readDir(path);
+  } catch (error) {
+    if (isNothingThere(error)) return [];
     throw error;
   }
 }
 
 /** The C library of a root, by its loader; undefined when it shows none. */
 export async function findLibc(root: TimeZoneRoot): Promise<Libc | undefined> {
-  const names = [...(await namesIn(root, '/lib')), ...(await namesIn(root, '/lib64'))];
+  const names = [...(await entriesOf(root, '/lib')), ...(await entriesOf(root, '/lib64'))].map(({ name }) => name);
   // A glibc distribution may have musl's loader as an addition; one that is built on musl has no such directory.
   const hasGlibcDirectory = names.some((name) => name.includes('-linux-gnu'));
   if (!hasGlibcDirectory && names.some((name) => name.startsWith('ld-musl-'))) return 'musl';
   return hasGlibcDirectory || names.some((name) => /^(ld-linux|ld64\.so)/.test(name)) ? 'glibc' : undefined;
-}
-
-async function namesIn(root: TimeZoneRoot, path: string): Promise<string[]> {
-  try {
-    return (await root.readDir(path)).map(({ name }) => name);
-  } catch (error) {
-    if (isPathNotFoundError(error)) return [];
-    throw error;
-  }
 }

@@ -1,6 +1,5 @@
 import { posix } from 'node:path';
-import { isPathNotFoundError } from './errors/path-not-found-error.js';
-import type { TimeZoneRoot } from './time-zone-root.js';
+import { isNothingThere, type TimeZoneRoot } from './time-zone-root.js';
 
 const longestZoneName = 100;
 // Debian's names for the site's own zone and for the rule of POSIX strings without one.
@@ -47,7 +46,7 @@ async function linkTarget(root: TimeZoneRoot, path: string): Promise<string | un
     const { type } = await root.stat(path, { followSymlinks: false });
     return type === 'symlink' ? await root.readLink(path) : undefined;
   } catch (error) {
-    if (isPathNotFoundError(error)) return undefined;
+    if (isNothingThere(error)) return undefined;
     throw error;
   }
 }

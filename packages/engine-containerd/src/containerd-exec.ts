@@ -195,8 +195,15 @@ function createExecHandle(
     }
   };
   const options = { namespace, timeoutMs: changeDeadlineMs };
-  const resize = (columns: number, rows: number): Promise<void> =>
-    change('resize', () => client.call(Tasks.method.resizePty, { ...ids, width: columns, height: rows }, options));
+  let resizing: Promise<unknown> = Promise.resolve();
+  // One after the other: calls under way at once may arrive in any order.
+  const resize = (columns: number, rows: number): Promise<void> => {
+    const resized = resizing.then(() =>
+      change('resize', () => client.call(Tasks.method.resizePty, { ...ids, width: columns, height: rows }, options)),
+    );
+    resizing = resized.catch(() => {});
+    return resized;
+  };
   // The size in the process's spec is honoured by newer runtimes only.
   if (request.tty && request.columns !== undefined && request.rows !== undefined) {
     resize(request.columns, request.rows).catch(() => {});

@@ -67,10 +67,19 @@ const mostChecked = 64;
 
 async function hasContent({ root, directories }: NameSources, name: string, { bytes }: ZoneContent): Promise<boolean> {
   for (const directory of directories) {
-    const found = await readZoneFile(root, `${directory}/${name}`).catch(() => undefined);
-    if (found !== undefined) return found.equals(bytes);
+    if (await hasBytes(root, `${directory}/${name}`, bytes)) return true;
   }
   return false;
+}
+
+/** False too for what cannot be read: it only costs the name. */
+async function hasBytes(root: TimeZoneRoot, path: string, bytes: Buffer): Promise<boolean> {
+  try {
+    if ((await root.stat(path)).sizeBytes !== bytes.length) return false;
+    return (await readZoneFile(root, path))?.equals(bytes) ?? false;
+  } catch {
+    return false;
+  }
 }
 
 const mostScanned = 2_000;
@@ -89,8 +98,7 @@ async function namesInContainer({ root, directories }: NameSources, { bytes }: Z
       if (type === 'directory') {
         if (depth < deepest) await scan(directory, `/${name}`, depth + 1);
       } else if (type === 'file' || type === 'symlink') {
-        const found = await readZoneFile(root, `${directory}/${name}`).catch(() => undefined);
-        if (found?.equals(bytes)) names.push(name);
+        if (await hasBytes(root, `${directory}/${name}`, bytes)) names.push(name);
       }
     }
   };

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { copyFile, mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -211,6 +211,17 @@ suite(`resolveTimeZone${note}`, () => {
     });
 
     expect(tz).toMatchObject({ name: 'UNKNOWN', zone: 'ODD', offset: 12345, etcLocaltime: 'Asia/Tokyo' });
+  });
+
+  it('tells a zone whose abbreviations are those of another release by its offsets', async () => {
+    const bytes = await readFile(join(zoneinfo, 'Asia/Manila'));
+    const renamed = Buffer.from(bytes.toString('latin1').replaceAll('PST', 'PHX'), 'latin1');
+    const tz = await withRoot([], 'glibc', async (root) => {
+      await root.writeFile('/etc/localtime', renamed);
+      return resolveTimeZone(root, {});
+    });
+
+    expect(tz).toMatchObject({ name: 'Asia/Manila', zone: 'PHX', offset: 28800 });
   });
 
   it('keeps the name of a zone that IANA does not know', async () => {

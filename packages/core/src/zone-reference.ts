@@ -62,12 +62,13 @@ function createZoneReference(directory: string): ZoneReference {
       return known === undefined && byIntl === undefined ? 'no such zone' : 'different';
     },
     async namesLike(bytes, table) {
-      const { byBytes, byHistory, bySince1970 } = await indexOnce();
+      const { byBytes, byHistory, bySince1970, byOffsets } = await indexOnce();
       if (byBytes.size === 0) return [intlNamesLike(bytes, table)];
       return [
         byBytes.get(hashOf(bytes)) ?? [],
         byHistory.get(behaviourKey(table, beginningOfTime)) ?? [],
         bySince1970.get(behaviourKey(table, COMPARE_FROM_SECONDS)) ?? [],
+        byOffsets.get(offsetKey(table, COMPARE_FROM_SECONDS)) ?? [],
       ];
     },
     async preferred(names, table) {
@@ -85,6 +86,8 @@ interface ZoneIndex {
   readonly byBytes: ReadonlyMap<string, readonly string[]>;
   readonly byHistory: ReadonlyMap<string, readonly string[]>;
   readonly bySince1970: ReadonlyMap<string, readonly string[]>;
+  /** Abbreviations come and go with releases. Only zones whose offset changed: too many others share theirs. */
+  readonly byOffsets: ReadonlyMap<string, readonly string[]>;
   /** 0: the zones that differ since 1970; 1: those of each country; absent: aliases. */
   readonly rank: ReadonlyMap<string, number>;
 }
@@ -95,24 +98,27 @@ async function buildIndex(directory: string): Promise<ZoneIndex> {
   const byBytes = new Map<string, string[]>();
   const byHistory = new Map<string, string[]>();
   const bySince1970 = new Map<string, string[]>();
+  const byOffsets = new Map<string, string[]>();
   // Most names share their content with others; its keys are computed once.
-  const keys = new Map<string, [history: string, since1970: string]>();
+  const keys = new Map<string, [history: string, since1970: string, offsets: string]>();
   for (const name of await zoneNamesIn(directory)) {
     const zone = await readZone(directory, name);
     if (zone === undefined) continue;
-    const [history, since1970] = keys.get(zone.hash) ?? [
+    const [history, since1970, offsets] = keys.get(zone.hash) ?? [
       behaviourKey(zone.table, beginningOfTime),
       behaviourKey(zone.table, COMPARE_FROM_SECONDS),
+      offsetKey(zone.table, COMPARE_FROM_SECONDS),
     ];
-    keys.set(zone.hash, [history, since1970]);
+    keys.set(zone.hash, [history, since1970, offsets]);
     addTo(byBytes, zone.hash, name);
     addTo(byHistory, history, name);
     addTo(bySince1970, since1970, name);
+    if (offsets.includes(',')) addTo(byOffsets, offsets, name);
   }
   const rank = new Map<string, number>();
   for (const name of await namesInTable(join(directory, 'zone.tab'))) rank.set(name, 1);
   for (const name of await namesInTable(join(directory, 'zone1970.tab'))) rank.set(name, 0);
-  return { byBytes, byHistory, bySince1970, rank };
+  return { byBytes, byHistory, bySince1970, byOffsets, rank };
 }
 
 function addTo(map: Map<string, string[]>, key: string, name: string): void {

@@ -4,6 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createCriClient } from './cri-client.mjs';
 import { IMAGES } from './images.mjs';
+import { waitUntil } from './processes.mjs';
 
 const nodeNamespace = 2;
 
@@ -127,7 +128,20 @@ export async function createCriPod(daemon, options) {
     containers,
     addContainer,
     stopContainer: (container) => cri.call('StopContainer', { container_id: containers[container], timeout: 0 }),
-    removeContainer: (container) => cri.call('RemoveContainer', { container_id: containers[container] }),
+    removeContainer: (container) =>
+      waitUntil(
+        async () => {
+          try {
+            await cri.call('RemoveContainer', { container_id: containers[container] });
+            return true;
+          } catch (error) {
+            // The CRI hears of a container's end later than others.
+            if (error instanceof Error && /is still running/.test(error.message)) return false;
+            throw error;
+          }
+        },
+        { timeoutMs: 10_000, what: `removing container ${container}` },
+      ),
     remove,
   };
 }

@@ -161,8 +161,6 @@ describeWithContainerds('pods on containerd', ({ daemon, state }) => {
       );
       client.close();
       expect(await detailOf(other)).toMatchObject({ status: 'exited', exitCode: 7 });
-      // The CRI hears of the end in its own time.
-      await pod.stopContainer('quick');
       await pod.removeContainer('quick');
       await waitUntil(() => told().includes('removed'));
       expect(told().filter((action) => action !== 'updated')).toEqual(['created', 'started', 'exited', 'removed']);

@@ -37,8 +37,8 @@ const nodeNamespace = 2;
  * @property {string} sandboxId
  * @property {Readonly<Record<string, string>>} containers ids by name
  * @property {(container: CriContainerOptions) => Promise<string>} addContainer gives its id
- * @property {(name: string) => Promise<void>} stopContainer kills it
- * @property {(name: string) => Promise<void>} removeContainer
+ * @property {(name: string) => Promise<unknown>} stopContainer kills it
+ * @property {(name: string) => Promise<unknown>} removeContainer once its end is known
  * @property {() => Promise<void>} remove
  */
 

@@ -273,6 +273,12 @@ suite(`resolveTimeZone${note}`, () => {
     await withRoot([['copy', '/etc/localtime', 'Asia/Tokyo']], 'glibc', async (root) => {
       const broken = { ...bound(root), readFile: () => Promise.reject(denied) };
       await expect(resolveTimeZone(broken, {})).rejects.toBe(denied);
+
+      const unreadable: ContainerRoot['stat'] = (path, options) =>
+        path === '/etc/localtime' ? Promise.reject(denied) : root.stat(path, options);
+      await expect(resolveTimeZone({ ...bound(root), stat: unreadable }, {})).rejects.toBe(denied);
+      const set = await resolveTimeZone({ ...bound(root), stat: unreadable }, { TZ: 'Asia/Tokyo' });
+      expect(set.name).toBe('Asia/Tokyo');
     });
   });
 

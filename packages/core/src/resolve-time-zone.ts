@@ -39,11 +39,15 @@ export async function resolveTimeZone(
   const envTz = env.TZ;
   const setting =
     libc === 'glibc' ? await readLikeGlibc(root, envTz, directories) : await readLikeMusl(root, envTz, directories);
-  const linked = await zoneNameByLinks(root, localtimePath, directories);
+  const isLocaltime = setting.content !== undefined && setting.path === localtimePath;
+  const linked = await zoneNameByLinks(root, localtimePath, directories).catch((error: unknown) => {
+    // Where TZ decides, the link is only shown.
+    if (isLocaltime) throw error;
+    return undefined;
+  });
 
   let name = setting.name;
   if (setting.content !== undefined) {
-    const isLocaltime = setting.path === localtimePath;
     name = await nameFromContent(setting.content, {
       root,
       directories,
@@ -52,7 +56,7 @@ export async function resolveTimeZone(
       reference: zoneReference(options.zoneinfoDirectory ?? '/usr/share/zoneinfo'),
     });
   }
-  const etcLocaltime = linked ?? (setting.content !== undefined && setting.path === localtimePath ? name : undefined);
+  const etcLocaltime = linked ?? (isLocaltime ? name : undefined);
 
   const at = new Date(options.at ?? Date.now());
   const { abbreviation, offset } = zoneAt(setting.table, at);

@@ -10,6 +10,10 @@ const [, , socketPath = '', container = '', count = ''] = process.argv;
 const warnings = [];
 process.on('warning', ({ message }) => warnings.push(message));
 
+const connections = () => process.getActiveResourcesInfo().filter((kind) => kind === 'PipeWrap').length;
+// Node opens its own standard streams when they are first asked for, and they look like connections.
+void [process.stdout, process.stderr];
+const ownPipes = connections();
 const engine = await connectEngine(docker({ socketPath }));
 const caller = new AbortController();
 let listening = 0;
@@ -49,7 +53,7 @@ function look() {
 /** Node keeps idle connections for some seconds. */
 async function idle() {
   const deadline = performance.now() + 15_000;
-  while (process.getActiveResourcesInfo().includes('PipeWrap') && performance.now() < deadline) {
+  while (connections() > ownPipes && performance.now() < deadline) {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

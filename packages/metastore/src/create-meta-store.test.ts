@@ -166,6 +166,27 @@ describe('the first sync', () => {
     expect(store.status().state).toBe('closed');
   });
 
+  test('one container that hangs holds up the first sync no longer than its own deadline', async () => {
+    const clock = createFakeClock();
+    const { store, control, start } = await startWith({}, { clock });
+    const pod = control.addPod(shop);
+    control.addPod({ ...shop, name: 'web-1' });
+    const app = pod.containers.app as string;
+    const release = control.hold('details', { containerId: app, times: 1 });
+    const starting = start();
+    await until(store, () => control.calls.details === 1);
+    // The call for all hangs with it; asked again, pod by pod, everything is answered.
+    await clock.advance(1_000);
+    await starting;
+    expect(store.status().ready).toBe(true);
+    expect(store.getAllContainers()).toHaveLength(6);
+    control.setEvents('drop');
+    control.stopContainer(app);
+    release();
+    await store.close();
+    expect(store.getContainerByCid(app)?.state.status).toBe('running');
+  });
+
   test('a sidecar function that throws spoils no pod', async () => {
     const { store, control, start } = await startWith(
       {},

@@ -57,15 +57,13 @@ interface ContainerRecord {
 /** Tells of each full comparison with an engine: its id, how many containers it listed and how many were inspected. */
 const syncChannel = tracingChannel('crikit:sync');
 
-/** Details asked for in one call during a full sync; core gives each of them at least 5 s. */
-const batchSize = 50;
-/** Batches under way at once: the second keeps the engine busy while the first waits for its slowest. */
-const parallelBatches = 2;
 /**
- * After this long a resync shows what it has, and asks again, pod by pod, for a batch that has not been answered: one
- * slow container must not hide what happened to the others.
+ * After this long a full sync asks again, pod by pod, for what has not been answered, and a resync shows what it has:
+ * one slow container must not hide what happened to the others.
  */
 const stragglerMs = 1_000;
+/** … or after this long for each container, where there are many: dockerd takes about half of it under load. */
+const stragglerMsEach = 5;
 const firstRetryMs = 250;
 const maxRetryMs = 30_000;
 /** Part of an interval by which it varies, so that agents that started together do not stay together. */
@@ -81,6 +79,8 @@ export function createEngineSync(options: EngineSyncOptions): EngineSync {
   const asked = new Set<number>();
   const engineTimes = new Map<string, number>();
   const underWay = new Set<Promise<void>>();
+  /** Containers whose answers a full sync waits for. */
+  const awaited = new Set<{ readonly keys: Set<string>; readonly onAll: () => void }>();
   /** What changed before the first sync is complete; shown with it. */
   const early = new Set<string>();
   let questions = 0;
@@ -139,8 +139,16 @@ export function createEngineSync(options: EngineSyncOptions): EngineSync {
     changed.add(key);
   };
 
+  const noteAnswer = (key: string): void => {
+    for (const one of awaited) {
+      one.keys.delete(key);
+      if (one.keys.size === 0) one.onAll();
+    }
+  };
+
   const takeOutcome = (outcome: DetailOutcome, number: number, changed: Set<string>): void => {
     const key = keyOf(outcome.reference);
+    noteAnswer(key);
     if (isLate(key, number)) return;
     if ('error' in outcome && outcome.error.code === 'NOT_FOUND') {
       remove(key, number, changed);
@@ -284,22 +292,11 @@ export function createEngineSync(options: EngineSyncOptions): EngineSync {
     changed: Set<string>,
     startedEpoch: number,
   ): Promise<void> => {
-    const cancelStraggler = clock.setTimer(() => {
+    const flush = (): void => {
       show(changed);
       changed.clear();
-    }, stragglerMs);
-    let next = 0;
-    const work = async (): Promise<void> => {
-      while (next < suspects.length && epoch === startedEpoch && !signal.aborted) {
-        const batch = suspects.slice(next, next + batchSize);
-        next += batch.length;
-        const cancelSeparate = clock.setTimer(() => batch.forEach(touch), stragglerMs);
-        await inspect(batch, changed);
-        cancelSeparate();
-      }
     };
-    await Promise.all(Array.from({ length: parallelBatches }, work));
-    cancelStraggler();
+    if (suspects.length > 0) await askUntilAnswered(suspects, changed, flush);
     if (epoch === startedEpoch && connected) {
       synced = true;
       lastSyncMs = clock.now();
@@ -307,8 +304,36 @@ export function createEngineSync(options: EngineSyncOptions): EngineSync {
       for (const key of early) changed.add(key);
       early.clear();
     }
-    show(changed);
+    flush();
   };
+
+  /** One call for all; what has no answer after a while is asked for again, so that one that hangs holds up nobody. */
+  const askUntilAnswered = (
+    suspects: readonly ContainerReference[],
+    changed: Set<string>,
+    flush: () => void,
+  ): Promise<void> =>
+    new Promise((resolve) => {
+      const finish = (): void => {
+        cancelStraggler();
+        awaited.delete(waiting);
+        resolve();
+      };
+      const waiting = { keys: new Set(suspects.map(keyOf)), onAll: finish };
+      awaited.add(waiting);
+      const cancelStraggler = clock.setTimer(
+        () => {
+          for (const reference of suspects) if (waiting.keys.has(keyOf(reference))) touch(reference);
+          flush();
+        },
+        Math.max(stragglerMs, suspects.length * stragglerMsEach),
+      );
+      void inspect(suspects, changed).then(() => {
+        // Late answers, to a sync that is over, are shown as well.
+        flush();
+        finish();
+      });
+    });
 
   const reconcile = async (): Promise<void> => {
     const startedEpoch = epoch;

@@ -36,8 +36,8 @@ export interface FakeApiServer extends FakeServer {
   /** Watches that stand now. */
   readonly watches: number;
   /**
-   * Adds the object or takes the place of the one of that namespace and name; gives it as it is kept, with
-   * resourceVersion, and uid and creationTimestamp where it had none.
+   * Adds the object or updates the one of that namespace and name; gives it as it is kept, with resourceVersion, and
+   * uid (that of the one before) and creationTimestamp where it had none.
    */
   put<Kept extends FakeObject>(resource: FakeResource, object: Kept): Kept;
   /** False when there is none. */
@@ -58,6 +58,7 @@ export interface FakeApiServer extends FakeServer {
 interface Entry {
   readonly key: string;
   readonly version: number;
+  readonly uid: string;
   /** Without kind and apiVersion, as in lists. */
   readonly text: string;
   readonly fields: ReadonlyMap<string, string>;
@@ -285,12 +286,12 @@ export async function createFakeApiServer(options: FakeApiServerOptions = {}): P
         ...rest,
         metadata: {
           ...object.metadata,
-          uid: object.metadata.uid ?? randomUUID(),
+          uid: object.metadata.uid ?? previous?.uid ?? randomUUID(),
           creationTimestamp: object.metadata.creationTimestamp ?? new Date().toISOString().replace(/\.\d+Z$/, 'Z'),
           resourceVersion: String(version),
         },
       };
-      const next: Entry = { key, version, text: JSON.stringify(kept), fields: fieldsOf(kept) };
+      const next: Entry = { key, version, uid: kept.metadata.uid, text: JSON.stringify(kept), fields: fieldsOf(kept) };
       objects[resource].set(key, next);
       record({ version, resource, ...(previous === undefined ? {} : { previous }), next });
       return kept as unknown as Kept;

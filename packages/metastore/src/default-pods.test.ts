@@ -191,7 +191,7 @@ describe('by default', () => {
     const recorder = followDefault();
     await recorder.session.ready;
     expect(recorder.pods.size).toBe(4);
-    expect(lastState(recorder)).toBe('kubelet live');
+    await recorder.until('the kubelet', () => lastState(recorder) === 'kubelet live');
   });
 
   test('hints reach the kubelet while it serves', async () => {

@@ -13,6 +13,8 @@ export interface PodSourceRecorder extends AsyncDisposable {
   readonly states: readonly PodSourceState[];
   /** Timers of the source that wait. */
   readonly timers: number;
+  /** Timers that it has ever set. */
+  readonly timersSet: number;
   readonly names: readonly string[];
   until(what: string, holds: () => boolean): Promise<void>;
 }
@@ -25,10 +27,12 @@ export function recordPodSource(
   const updates: PodUpdate[] = [];
   const states: PodSourceState[] = [];
   let timers = 0;
+  let timersSet = 0;
   const clock: Clock = {
     now: systemClock.now,
     setTimer: (run, delayMs) => {
       timers += 1;
+      timersSet += 1;
       let isDone = false;
       const done = (): void => {
         if (!isDone) timers -= 1;
@@ -72,6 +76,9 @@ export function recordPodSource(
     pods,
     updates,
     states,
+    get timersSet() {
+      return timersSet;
+    },
     get timers() {
       return timers;
     },

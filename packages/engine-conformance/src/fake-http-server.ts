@@ -1,11 +1,11 @@
 /** A server on loopback that can fail in the ways in which servers and networks do. */
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { createServer as createHttpsServer } from 'node:https';
+import { createServer as createHttpsServer, type ServerOptions as HttpsOptions } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 
 export interface FakeServerOptions {
-  /** PEM; makes the server speak https. Default: http. */
-  readonly tls?: { readonly key: string; readonly cert: string };
+  /** PEM; makes the server speak https. With `clientCa`, clients must show a certificate that it signed. Default: http. */
+  readonly tls?: { readonly key: string; readonly cert: string; readonly clientCa?: string };
   /** The bearer tokens that are let in; others get 401. Default: everybody is let in. */
   readonly tokens?: readonly string[];
 }
@@ -183,7 +183,7 @@ export async function startFakeServer(
     );
   };
 
-  const server = tls === undefined ? createHttpServer(onRequest) : createHttpsServer({ ...tls }, onRequest);
+  const server = tls === undefined ? createHttpServer(onRequest) : createHttpsServer(httpsOptions(tls), onRequest);
   server.keepAliveTimeout = 0;
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
@@ -263,6 +263,12 @@ export async function startFakeServer(
       await goAway();
     },
   };
+}
+
+function httpsOptions({ key, cert, clientCa }: NonNullable<FakeServerOptions['tls']>): HttpsOptions {
+  return clientCa === undefined
+    ? { key, cert }
+    : { key, cert, ca: clientCa, requestCert: true, rejectUnauthorized: true };
 }
 
 /** What Kubernetes answers when it does not do what was asked. */

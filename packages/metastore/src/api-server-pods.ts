@@ -7,6 +7,7 @@ import { createPodInventory, type PodInventory } from './pod-inventory.js';
 import type { PodSource, PodSourceContext, PodSourceSession } from './pod-source.js';
 import { defaultPodSourceTimings, type PodSourceTimings } from './pod-source-timings.js';
 import { createRequestPace } from './request-pace.js';
+import { requireNodeName } from './require-node-name.js';
 import { createStateReporter } from './state-reporter.js';
 import { wait } from './wait.js';
 
@@ -109,7 +110,9 @@ export function followApiServer(
     while (!signal.aborted) {
       pace.noteRequest();
       try {
-        return await options.connect(context);
+        const connection = await options.connect(context);
+        requireNodeName(connection.nodeName);
+        return connection;
       } catch (cause) {
         if (signal.aborted) break;
         const error = convertConnectError(cause, options.name);

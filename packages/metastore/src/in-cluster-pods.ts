@@ -58,16 +58,7 @@ export async function connectInCluster(
       remedy: 'Set NODE_NAME by the downward API (fieldPath: spec.nodeName), or the option nodeName.',
     });
   }
-  requireNodeName(nodeName);
   return { server: `https://${host.includes(':') ? `[${host}]` : host}:${port}`, nodeName, credentials };
-}
-
-/** Throws `PodSourceError` of code `UNSUPPORTED` for what cannot be a node's name. */
-export function requireNodeName(nodeName: string): void {
-  if (/^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$/i.test(nodeName)) return;
-  throw new PodSourceError('UNSUPPORTED', `'${nodeName.slice(0, 100)}' is not the name of a node.`, {
-    remedy: 'Set NODE_NAME by the downward API (fieldPath: spec.nodeName), or the option nodeName.',
-  });
 }
 
 /** The content of one of the files, without white space around it. Rejects with a `PodSourceError` that may be retried. */

@@ -1,1 +1,1 @@
-export {};
+export { type KubeconfigPodsOptions, kubeconfigPods } from './kubeconfig-pods.js';

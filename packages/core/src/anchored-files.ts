@@ -145,6 +145,9 @@ export function createContainerRoot(files: AnchoredFiles): ContainerRoot {
     if (entry !== undefined && !entry.stats.isFile()) throw notRegular(entry.stats);
     if (parent === undefined) throw systemError('EISDIR', 'it is the root');
     if (walked.readOnly) throw systemError('EROFS', 'read-only mount');
+    if (isGenerated(parent.place)) {
+      throw new UnsupportedError(`Files on ${parent.place.fileSystem} are not written.`, { applied: 'no' });
+    }
     if (walked.isMountPoint) {
       throw new UnsupportedError('The file is itself a mount and cannot be replaced.', { applied: 'no' });
     }

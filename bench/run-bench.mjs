@@ -4,7 +4,7 @@ import { cpus, release } from 'node:os';
 import { down, labDirectory, up } from '../tools/lab/lab.mjs';
 import { buildPackages, installDependencies } from '../tools/setup/prepare-workspace.mjs';
 
-const known = ['import', 'exec', 'sync', 'refresh', 'cpu', 'containerd'];
+const known = ['import', 'exec', 'files', 'sync', 'refresh', 'cpu', 'containerd', 'pods'];
 const needContainers = new Set(['sync', 'refresh', 'cpu']);
 
 const wanted = process.argv.slice(2);
@@ -30,7 +30,7 @@ console.log(`Node ${process.version}, Linux ${release()}, ${cpus().length} × ${
 const load = async (name) => (await import(new URL(`./${name}.mjs`, import.meta.url).href)).default;
 
 // `containerd` starts an engine of its own.
-const needNoDocker = new Set(['import', 'containerd']);
+const needNoDocker = new Set(['import', 'containerd', 'pods']);
 const engines = names.some((name) => !needNoDocker.has(name)) ? (await up({ engines: ['docker'] })).engines : {};
 try {
   for (const name of names.filter((each) => !needContainers.has(each))) await (await load(name))(engines.docker);

@@ -155,16 +155,21 @@ async function lookAt(directory: string, pid: number, choose: Choose): Promise<S
   let fd: number | undefined;
   try {
     const cgroup = readFileSync(`${directory}/cgroup`, 'latin1');
-    // With control groups v1 a zombie is in the root group; its parent, who has not reaped it, tells whose it is.
-    if (choose(cgroup) === undefined && /^0::.*\n?$/.test(cgroup)) return undefined;
+    if (choose(cgroup) === undefined) {
+      // With control groups v1 a zombie is in the root group; its parent, who has not reaped it, tells whose it is.
+      if (/^0::.*\n?$/.test(cgroup)) return undefined;
+      const status = readFileSync(`${directory}/status`, 'utf8');
+      if (!/^State:\s*Z/m.test(status)) return undefined;
+      return { process: { ...parseStatus(pid, status, readFileSync(`${directory}/uid_map`, 'latin1')), command: [] } };
+    }
     // Stands for this one process, so that what is read belongs together.
     fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
     const here = `/proc/self/fd/${fd}`;
     const containerId = choose(readFileSync(`${here}/cgroup`, 'latin1'));
+    if (containerId === undefined) return undefined;
     const status = parseStatus(pid, readFileSync(`${here}/status`, 'utf8'), readFileSync(`${here}/uid_map`, 'latin1'));
-    const isZombie = status.state === 'zombie';
-    if (containerId === undefined) return isZombie ? { process: { ...status, command: [] } } : undefined;
-    return { containerId, process: { ...status, command: isZombie ? [] : await readCommand(`${here}/cmdline`) } };
+    const command = status.state === 'zombie' ? [] : await readCommand(`${here}/cmdline`);
+    return { containerId, process: { ...status, command } };
   } catch {
     return undefined;
   } finally {

@@ -280,6 +280,17 @@ describe('an exec', () => {
     expect(exit).toMatchObject({ kind: 'unknown', error: { code: 'UNAVAILABLE', applied: 'unknown' } });
   });
 
+  test('ends with its exit code when one inspection breaks off', async () => {
+    let asked = 0;
+    daemon.on('GET /exec/e1/json', (incoming, response) => {
+      asked += 1;
+      if (asked === 1) incoming.socket.destroy();
+      else json({ Running: false, ExitCode: 5, Pid: 8 })(incoming, response);
+    });
+    const handle = await driver.startExec(reference, request, call());
+    expect(await handle.exit).toEqual({ kind: 'exited', exitCode: 5 });
+  });
+
   test('is followed to its end when it closes its streams before', async () => {
     let asked = 0;
     daemon.on('GET /exec/e1/json', (incoming, response) => {

@@ -155,6 +155,7 @@ async function awaitExit(watch: ExitWatch): Promise<ExecExit> {
   try {
     let pauseMs = firstPollMs;
     let afterEnd = false;
+    let failures = 0;
     await wakeUps.sleep(pauseMs, () => ended || checkHeld);
     for (;;) {
       if (released.aborted) return unknown(releasedEarly(watch));
@@ -169,11 +170,15 @@ async function awaitExit(watch: ExitWatch): Promise<ExecExit> {
       } catch (error) {
         if (released.aborted) return unknown(releasedEarly(watch));
         // A daemon that is slow to answer is not lost as long as the stream stands.
-        const slow = isCrikitError(error) && error.code === 'TIMEOUT' && !ended;
-        if (!slow) return unknown(lost(watch, error));
+        if (isCrikitError(error) && error.code === 'TIMEOUT' && !ended) continue;
+        // One broken connection does not make a lost daemon: that one refuses the next connection, too.
+        failures += 1;
+        if (failures > 1) return unknown(lost(watch, error));
+        await wakeUps.sleep(firstPollAfterEndMs, () => false);
         continue;
       }
       if (state === undefined) return unknown(lost(watch, undefined));
+      failures = 0;
       if (state.pid > 0) gate.release();
       if (!state.running && state.exitCode !== undefined) return await conclude(watch, state.exitCode, state.pid);
       if (endedBefore && !state.running && performance.now() - endedAt > unknownExitAfterMs) {

@@ -6,8 +6,10 @@ import { createDockerFixture } from './docker-fixture.js';
 
 const runner = { describe, test, beforeAll, afterAll };
 
-// The first run downloads the packages, and the suites take as long again: for the long tests.
-describe.skipIf(process.env.CRIKIT_LONG_TESTS === undefined)('the next Debian release', () => {
+if (process.env.CRIKIT_LONG_TESTS === undefined) {
+  // The first run downloads the packages, and the suites take as long again.
+  test.skip('Docker 26 [skipped: the long tests run it]', () => {});
+} else {
   describeWithDocker('Docker 26', () => {
     const daemon = createDockerDaemon({ name: 'engine-docker-next', release: 'next' });
     beforeAll(async () => {
@@ -26,4 +28,4 @@ describe.skipIf(process.env.CRIKIT_LONG_TESTS === undefined)('the next Debian re
     describeEventsBehaviour({ runner, createFixture });
     describeCopyBehaviour({ runner, createFixture });
   });
-});
+}

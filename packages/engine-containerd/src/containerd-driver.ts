@@ -112,12 +112,20 @@ export function createContainerdDriver(parts: ContainerdDriverParts): EngineDriv
   };
 
   const listNamespace = async (namespace: string, signal: AbortSignal): Promise<KnownContainer[]> => {
-    const { containers } = await client.call(Containers.method.list, {}, { namespace, signal });
+    const done = new AbortController();
+    try {
+      return await readNamespace(namespace, AbortSignal.any([signal, done.signal]));
+    } finally {
+      done.abort();
+    }
+  };
+
+  const readNamespace = async (namespace: string, signal: AbortSignal): Promise<KnownContainer[]> => {
+    const listed = client.call(Containers.method.list, {}, { namespace, signal });
+    const tasksListed = listTasks(client, namespace, signal, hanging.has(namespace));
+    const { containers } = await listed;
     const ids = containers.map(({ id }) => id);
-    const tasks =
-      ids.length === 0
-        ? new Map<string, TaskLook>()
-        : await listTasks(client, namespace, ids, signal, hanging.has(namespace));
+    const tasks = await tasksListed.of(ids);
     if ([...tasks.values()].includes('silent')) hanging.add(namespace);
     else hanging.delete(namespace);
     const present = new Set(ids);
@@ -280,6 +288,8 @@ export function createContainerdDriver(parts: ContainerdDriverParts): EngineDriv
     },
 
     async getContainerDetails(of, { signal }) {
+      // Every look-up listens to it.
+      setMaxListeners(0, signal);
       if (of === 'all') {
         const known = await listAll(signal);
         return Promise.all(

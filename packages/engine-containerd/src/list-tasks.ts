@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import type { ContainerdClient } from './containerd-client.js';
 import { type Process, Tasks } from './generated/tasks_pb.js';
-import { codeOf, grpcStatus } from './map-containerd-error.js';
+import { codeOf, grpcStatus, isConnectionLost } from './map-containerd-error.js';
 import { withDeadline } from './with-deadline.js';
 
 /** The states of a task. */
@@ -16,41 +16,55 @@ const totalDeadlineMs = 1_000;
 const hedgeAfterMs = 500;
 const parallelGets = 128;
 
+export interface TaskList {
+  /** The tasks of the given containers. Rejects when the daemon itself does not answer. */
+  of(ids: readonly string[]): Promise<Map<string, TaskLook>>;
+}
+
 /**
- * The tasks of the given containers, in one call when every shim answers. Rejects when the daemon itself does not.
- * `hedgeAtOnce`: a shim is known to hang, so that nothing is gained by waiting for the one call.
+ * Asks for all tasks of a namespace in one call, at once; whose they are may be learnt meanwhile. `hedgeAtOnce`: a shim
+ * is known to hang, so that nothing is gained by waiting for the one call. Whoever aborts the signal afterwards ends
+ * what may still be under way.
  */
-export async function listTasks(
+export function listTasks(
   client: ContainerdClient,
   namespace: string,
-  ids: readonly string[],
   signal: AbortSignal,
   hedgeAtOnce: boolean,
-): Promise<Map<string, TaskLook>> {
-  return withDeadline(signal, totalDeadlineMs, async (limited) => {
-    const stop = new AbortController();
-    const both = AbortSignal.any([limited, stop.signal]);
-    // Every look-up listens to it.
-    setMaxListeners(0, both);
-    const list = client.call(Tasks.method.list, {}, { namespace, signal: both }).then(({ tasks }) => {
-      // `container_id` is always empty here.
-      const found = new Map<string, TaskLook>(tasks.map((task) => [task.id, task]));
-      return new Map(ids.map((id) => [id, found.get(id) ?? 'none']));
-    });
-    list.catch(() => {});
-    try {
-      const early = hedgeAtOnce ? undefined : await within(list, hedgeAfterMs);
-      if (early !== undefined) return early;
-      const oneByOne = getTasks(client, namespace, ids, both, signal);
-      oneByOne.catch(() => {});
-      return await Promise.any([list, oneByOne]);
-    } catch (error) {
-      if (error instanceof AggregateError) throw error.errors.at(-1);
-      throw error;
-    } finally {
-      stop.abort();
-    }
+): TaskList {
+  const startedAt = performance.now();
+  const list = client.call(Tasks.method.list, {}, { namespace, signal }).then(
+    // `container_id` is always empty here.
+    ({ tasks }) => new Map<string, TaskLook>(tasks.map((task) => [task.id, task])),
+  );
+  // One strange shim may fail the whole call.
+  const listOrNothing = list.catch((error: unknown) => {
+    if (signal.aborted || isConnectionLost(error)) throw error;
+    return undefined;
   });
+  listOrNothing.catch(() => {});
+  return {
+    async of(ids) {
+      const spentMs = (): number => performance.now() - startedAt;
+      const early = await within(listOrNothing, hedgeAtOnce ? 0 : Math.max(0, hedgeAfterMs - spentMs()));
+      if (early !== undefined || ids.length === 0) return early ?? new Map();
+      return withDeadline(
+        signal,
+        Math.max(totalDeadlineMs - hedgeAfterMs, totalDeadlineMs - spentMs()),
+        async (limited) => {
+          // Every look-up listens to it.
+          setMaxListeners(0, limited);
+          const oneByOne = getTasks(client, namespace, ids, limited, signal);
+          oneByOne.catch(() => {});
+          try {
+            return await Promise.any([list, oneByOne]);
+          } catch (error) {
+            throw error instanceof AggregateError ? error.errors.at(-1) : error;
+          }
+        },
+      );
+    },
+  };
 }
 
 /** One container's task, `silent` after the same time. */

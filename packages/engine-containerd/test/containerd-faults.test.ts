@@ -129,6 +129,8 @@ describeWithContainerds('containerd in trouble', ({ release }) => {
 
   test('a daemon that hangs is a time-out, told with the socket', async () => {
     await daemon.kill('SIGSTOP');
+    // The signal takes effect in its own time.
+    await waitUntil(() => /^State:\s*T/m.test(readFileSync(`/proc/${daemon.pid()}/status`, 'utf8')));
     try {
       await expect(engine.listAllContainers({ timeoutMs: 300 })).rejects.toMatchObject({ code: 'TIMEOUT' });
       await expect(connectContainerd(daemon.socketPath)).rejects.toMatchObject({

@@ -10,6 +10,7 @@ import type {
 } from './engine-contract.js';
 import type { CrikitError } from './errors/crikit-error.js';
 import type { ExecAsyncRequest, ExecRequest, ExecResult, RunningExec } from './exec-request.js';
+import type { ExecSession, SessionOptions } from './exec-session.js';
 
 /**
  * What names a container to an engine: its full id, its reference, or any object that has one (a store's `Container`,
@@ -63,6 +64,11 @@ export interface ContainerEngine extends AsyncDisposable {
   exec(container: ContainerTarget, request: ExecRequest): Promise<ExecResult>;
   /** Starts a command and gives its streams. Rejects when it cannot be started. */
   execAsync(container: ContainerTarget, request: ExecAsyncRequest): Promise<RunningExec>;
+  /**
+   * Keeps a shell open in the container, in which a command costs a fork instead of a start of the container's runtime.
+   * Rejects as `exec` does; with `COMMAND_NOT_FOUND` where there is no `sh`, with `PROTOCOL` where it is none.
+   */
+  openSession(container: ContainerTarget, options?: SessionOptions): Promise<ExecSession>;
   /** Copies a file or directory of this host into a container. */
   copyToContainer(
     container: ContainerTarget,
@@ -94,6 +100,7 @@ export interface ContainerEngine extends AsyncDisposable {
    * Without the feature `events` it lists every 5 s and compares.
    */
   events(options?: { readonly signal?: AbortSignal }): AsyncIterableIterator<ContainerChange>;
-  /** Ends running execs' transports, watches and connections. Commands in containers are not killed. Idempotent. */
+  /** Ends running execs' transports, sessions, watches and connections. Commands in containers are not killed, but those
+   * in sessions are. Idempotent. */
   close(): Promise<void>;
 }

@@ -9,6 +9,8 @@ import { ClosedError } from './errors/closed-error.js';
 import { InvalidArgumentError } from './errors/invalid-argument-error.js';
 import { NoSuchContainerError } from './errors/no-such-container-error.js';
 import { UnsupportedError } from './errors/unsupported-error.js';
+import { type ExecSession, openExecSession } from './exec-session.js';
+import { createExecSessionPool } from './exec-session-pool.js';
 import { defaultHostRoot } from './host-path.js';
 import { type Logger, silentLogger } from './logger.js';
 import { type ExecContext, runExec, runExecAsync } from './run-exec.js';
@@ -47,6 +49,8 @@ export function createContainerEngine(
     agentName: options.agentName === false ? undefined : (options.agentName ?? 'crikit'),
     limitStarts: createSemaphore(driver.limits.parallelExecStarts),
   };
+  const pool = createExecSessionPool(execContext);
+  const sessions = new Set<ExecSession>();
 
   const requireOpen = (): void => {
     if (closing.signal.aborted) {
@@ -120,8 +124,35 @@ export function createContainerEngine(
     async exec(container, request) {
       const reference = referenceOf(container);
       return trace('exec', { engine, container: reference.id, command: request.cmd }, () =>
-        runExec(execContext, reference, request),
+        request.reuse === true ? pool.exec(reference, request) : runExec(execContext, reference, request),
       );
+    },
+
+    async openSession(container, sessionOptions = {}) {
+      const reference = referenceOf(container);
+      const session = await trace('session', { engine, container: reference.id }, () =>
+        openExecSession(execContext, reference, sessionOptions),
+      );
+      if (closing.signal.aborted) {
+        await session.close();
+        requireOpen();
+      }
+      sessions.add(session);
+      return {
+        container: reference,
+        exec: async (request) =>
+          trace('exec', { engine, container: reference.id, command: request.cmd, session: true }, () =>
+            session.exec(request),
+          ),
+        async close() {
+          sessions.delete(session);
+          await session.close();
+        },
+        async [Symbol.asyncDispose]() {
+          sessions.delete(session);
+          await session.close();
+        },
+      };
     },
 
     async execAsync(container, request) {
@@ -178,6 +209,7 @@ export function createContainerEngine(
     close() {
       closed ??= (async () => {
         closing.abort();
+        await Promise.all([pool.close(), ...[...sessions].map((session) => session.close())]);
         await callDriver(
           { what: 'close the engine', engine, timeoutMs: closeDeadlineMs },
           () => driver[Symbol.asyncDispose]() as Promise<void>,

@@ -28,6 +28,12 @@ export interface ExecRequest extends ExecOptions {
   readonly maxOutputBytes?: number;
   /** Rejects with `ExecFailedError` when the exit code is not 0. Default: false. */
   readonly check?: boolean;
+  /**
+   * Run it in a shell that is kept open in the container for commands like this one, where there is one that is free;
+   * else in an exec of its own, as without it. For small commands that are asked often: the environment then also has
+   * what a shell sets by itself (PWD, OLDPWD, SHLVL, _). Default: false.
+   */
+  readonly reuse?: boolean;
 }
 
 export interface ExecAsyncRequest extends ExecOptions {

@@ -23,8 +23,14 @@ import {
   type ExecResult,
   type RunningExec,
 } from './exec-request.js';
-import { emulationFailure, type PreparedExec, prepareExec, type WantedExec } from './prepare-exec.js';
-import { terminateExec } from './terminate-exec.js';
+import {
+  type EmulationFailure,
+  emulationFailure,
+  type PreparedExec,
+  prepareExec,
+  type WantedExec,
+} from './prepare-exec.js';
+import { type TerminationExtent, terminateExec } from './terminate-exec.js';
 
 export interface ExecContext {
   readonly driver: EngineDriver;
@@ -42,11 +48,11 @@ const silenceGraceMs = 2_000;
 const exitAfterKillMs = 3_000;
 const emulationDiagnosticsBytes = 64;
 
-interface StartedExec {
+export interface StartedExec {
   readonly handle: ExecHandle;
   readonly prepared: PreparedExec;
   readonly interruption: Interruption;
-  terminate(): Promise<ExecTermination>;
+  terminate(extent?: TerminationExtent): Promise<ExecTermination>;
 }
 
 /** Runs a command to its end. See `ContainerEngine.exec`. */
@@ -222,7 +228,7 @@ export async function runExecAsync(
   };
 }
 
-async function startExec(
+export async function startExec(
   context: ExecContext,
   reference: ContainerReference,
   wanted: WantedExec & { readonly signal?: AbortSignal },
@@ -236,7 +242,7 @@ async function startExec(
   });
   const interruption = createInterruption(wanted.timeoutMs, wanted.signal);
   const nothingYet = { cmd: wanted.cmd, stdout: Buffer.alloc(0), stderr: Buffer.alloc(0), termination: undefined };
-  const terminate = (handle: ExecHandle | undefined): Promise<ExecTermination> =>
+  const terminate = (handle: ExecHandle | undefined, extent?: TerminationExtent): Promise<ExecTermination> =>
     terminateExec({
       driver,
       hostRoot: context.hostRoot,
@@ -244,6 +250,7 @@ async function startExec(
       request: prepared.request,
       marker: prepared.marker,
       handle,
+      extent,
     });
   if (interruption.already !== undefined) {
     interruption.stop();
@@ -273,7 +280,7 @@ async function startExec(
     interruption.happened,
   ]);
   if (first.kind === 'started') {
-    return { handle: first.handle, prepared, interruption, terminate: () => terminate(first.handle) };
+    return { handle: first.handle, prepared, interruption, terminate: (extent) => terminate(first.handle, extent) };
   }
   interruption.stop();
   if (first.kind === 'failed') {
@@ -300,16 +307,16 @@ async function startExec(
   throw interrupted(context, wanted, first, { ...nothingYet, termination }, 'yes');
 }
 
-type InterruptionCause = { readonly kind: 'timeout' } | { readonly kind: 'aborted'; readonly reason: unknown };
+export type InterruptionCause = { readonly kind: 'timeout' } | { readonly kind: 'aborted'; readonly reason: unknown };
 
-interface Interruption {
+export interface Interruption {
   readonly happened: Promise<InterruptionCause>;
   /** Set when the signal had been aborted before anything began. */
   readonly already: InterruptionCause | undefined;
   stop(): void;
 }
 
-function createInterruption(timeoutMs: number | undefined, signal: AbortSignal | undefined): Interruption {
+export function createInterruption(timeoutMs: number | undefined, signal: AbortSignal | undefined): Interruption {
   let stop = (): void => {};
   const happened = new Promise<InterruptionCause>((resolve) => {
     const timer = timeoutMs === undefined ? undefined : setTimeout(() => resolve({ kind: 'timeout' }), timeoutMs);
@@ -324,7 +331,7 @@ function createInterruption(timeoutMs: number | undefined, signal: AbortSignal |
   return { happened, already, stop: () => stop() };
 }
 
-function interrupted(
+export function interrupted(
   context: ExecContext,
   wanted: WantedExec,
   cause: InterruptionCause,
@@ -361,14 +368,21 @@ function emulationError(
 ): CrikitError | undefined {
   if (!prepared.emulated) return undefined;
   const failure = emulationFailure(prepared.marker, diagnostics.toString('latin1'));
+  return failure === undefined ? undefined : startFailure(context, reference, wanted, failure);
+}
+
+/** What a shell in the container found that keeps a command from starting. */
+export function startFailure(
+  context: ExecContext,
+  reference: ContainerReference,
+  wanted: WantedExec,
+  failure: EmulationFailure,
+): CrikitError {
   const options = { engine: context.driver.id, applied: 'no' as const };
   if (failure === 'workdir') {
     return new WorkingDirNotFoundError(`Container ${reference.id} has no directory '${wanted.workingDir}'.`, options);
   }
-  if (failure === 'command') {
-    return new CommandNotFoundError(`Container ${reference.id} has no command '${wanted.cmd[0]}'.`, options);
-  }
-  return undefined;
+  return new CommandNotFoundError(`Container ${reference.id} has no command '${wanted.cmd[0]}'.`, options);
 }
 
 interface OutputSink {

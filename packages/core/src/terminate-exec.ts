@@ -13,7 +13,12 @@ export interface ExecToTerminate {
   readonly marker: string;
   /** Absent when the start was given up before the engine had answered. */
   readonly handle: ExecHandle | undefined;
+  /** Default: `group`. */
+  readonly extent?: TerminationExtent | undefined;
 }
+
+/** `marked` spares what shares the command's process group without carrying its marker or coming from one that does. */
+export type TerminationExtent = 'group' | 'marked';
 
 const stepTimeoutMs = 3_000;
 const hostRounds = 20;
@@ -32,7 +37,8 @@ export async function terminateExec(exec: ExecToTerminate): Promise<ExecTerminat
   if (driver.locality === 'elsewhere') notes.push('the engine is elsewhere, so no pid was signalled from here');
   else if (!onThisKernel) notes.push('this process does not see the host’s pids, so none was signalled');
 
-  if (onThisKernel && handle !== undefined && (await killGroup(exec, handle))) methods.push('host-process-group');
+  if (onThisKernel && handle !== undefined && exec.extent !== 'marked' && (await killGroup(exec, handle)))
+    methods.push('host-process-group');
   if (handle?.kill !== undefined) {
     const killed = await within(
       handle.kill('SIGKILL').then(() => true),

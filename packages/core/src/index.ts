@@ -95,6 +95,7 @@ export {
 } from './metadata-rules.js';
 export { sortMountPointsByLongSourceFirst } from './mount-order.js';
 export { type DirectoryRootLocation, openContainerRoot, type ProcessRootLocation } from './open-container-root.js';
+export { openRootOfContainer } from './open-root-of-container.js';
 export * from './pod.js';
 export { probeUnixSocket } from './probe-unix-socket.js';
 export {

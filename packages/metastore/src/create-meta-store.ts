@@ -19,6 +19,7 @@ import {
 } from '@crikit/core';
 import { systemClock } from './clock.js';
 import { type ContainerFacts, containerKey } from './container-facts.js';
+import { createContainerFiles } from './container-files.js';
 import { createEngineSync, type EngineSync } from './engine-sync.js';
 import { createEventStreams } from './event-stream.js';
 import { findContainerByCid } from './find-container.js';
@@ -263,6 +264,11 @@ export function createMetaStore(options: MetaStoreOptions = {}): MetaStore {
       const { engine, container } = route(target);
       return engine.copyFromContainer(container, source, destination, copyOptions);
     },
+    ...createContainerFiles({
+      hostRoot,
+      findTarget: (target) => route(target).container,
+      snapshot: () => snapshot,
+    }),
   };
   return self;
 }

@@ -1,14 +1,24 @@
+import type { Readable } from 'node:stream';
 import type {
   Container,
   ContainerEngine,
+  ContainerPath,
+  ContainerProcess,
   ContainerReference,
+  ContainerRoot,
   CopyOptions,
   CopyResult,
+  DirectoryEntry,
   ExecAsyncRequest,
   ExecRequest,
   ExecResult,
+  FileStatus,
   Pod,
+  ReadDirOptions,
+  ReadFileOptions,
   RunningExec,
+  StatOptions,
+  WriteFileOptions,
 } from '@crikit/core';
 import type { MetaStoreEvent } from './meta-store-event.js';
 import type { StartOptions } from './meta-store-options.js';
@@ -57,6 +67,12 @@ export interface MetaStore extends AsyncDisposable {
   getPodOf(container: Pick<Container, 'podUid'>): Pod | undefined;
   /** Throws `AmbiguousContainerError`, with the candidates, when the id fits several. */
   getContainerByCid(cid: string): Container | undefined;
+  /**
+   * The container that a process of this node is in, by the names of its control groups; `pid` as `<hostRoot>/proc`
+   * numbers it. Reads that one file, synchronously. Only containers whose id is 64 hexadecimal digits are found. A process
+   * in a container inside of another one is in the outermost that the store knows.
+   */
+  getContainerByPid(pid: number): Container | undefined;
   /** By the engine's name of it or by its name in the pod's spec. */
   getContainersByName(name: string): readonly Container[];
   /** The containers of all pods that are shown; with `withoutPod` those also that no such pod owns. */
@@ -100,4 +116,26 @@ export interface MetaStore extends AsyncDisposable {
     destination: string,
     options?: CopyOptions,
   ): Promise<CopyResult>;
+
+  /**
+   * Opens a container's file system for race-free access from the host, without an exec; close it after use. The four
+   * calls below do the same for one file: see `ContainerRoot` for what they promise and how they fail. Rejects with
+   * `UNSUPPORTED` for containers that are no processes of this kernel, with `NOT_RUNNING`, with `PERMISSION` when this
+   * process may not look into the container, and as `engine` throws.
+   */
+  openRoot(container: StoreTarget): Promise<ContainerRoot>;
+  readFile(container: StoreTarget, path: ContainerPath, options?: ReadFileOptions): Promise<Buffer>;
+  stat(container: StoreTarget, path: ContainerPath, options?: StatOptions): Promise<FileStatus>;
+  readDir(container: StoreTarget, path: ContainerPath, options?: ReadDirOptions): Promise<readonly DirectoryEntry[]>;
+  writeFile(
+    container: StoreTarget,
+    path: ContainerPath,
+    data: string | Uint8Array | Readable,
+    options?: WriteFileOptions,
+  ): Promise<void>;
+  /** The container's processes, from the host's /proc; empty when it has none. See core's `listProcesses`. */
+  listProcesses(
+    container: StoreTarget,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<readonly ContainerProcess[]>;
 }

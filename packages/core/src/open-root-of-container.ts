@@ -1,0 +1,41 @@
+import type { Container } from './container.js';
+import type { ContainerRoot } from './container-root.js';
+import { ContainerNotRunningError } from './errors/container-not-running-error.js';
+import { isCrikitError } from './errors/crikit-error.js';
+import { UnsupportedError } from './errors/unsupported-error.js';
+import { openContainerRoot } from './open-container-root.js';
+import { isRuncLikeRuntime } from './runc-like-runtime.js';
+
+/**
+ * Opens the file system of a container of a store (its paths are below the host root): by its process, and where this
+ * process may not look into that, by its merged directory and mounts. Close it after use.
+ *
+ * Rejects with `UNSUPPORTED` for a runtime whose containers are no processes of this kernel (kata, runsc, unknown ones),
+ * with `NOT_RUNNING` for a container without a process, otherwise as `openContainerRoot` by pid does.
+ */
+export async function openRootOfContainer(
+  container: Pick<Container, 'id' | 'runtime' | 'state' | 'mounts' | 'mergedDir'>,
+  { hostRoot = '/' }: { readonly hostRoot?: string } = {},
+): Promise<ContainerRoot> {
+  const { id, runtime, state, mounts, mergedDir } = container;
+  if (!isRuncLikeRuntime(runtime)) {
+    throw new UnsupportedError(
+      `The files of container ${id} (runtime ${runtime ?? 'unknown'}) cannot be reached from the host.`,
+      { applied: 'no', remedy: 'Use exec.' },
+    );
+  }
+  if (state.pid === 0) {
+    // The directory may still be there, unmounted and empty.
+    throw new ContainerNotRunningError(`Container ${id} has no process.`, { applied: 'no' });
+  }
+  try {
+    return await openContainerRoot({ pid: state.pid, containerId: id, hostRoot });
+  } catch (error) {
+    if (mergedDir === undefined || !isCrikitError(error) || error.code !== 'PERMISSION') throw error;
+    try {
+      return await openContainerRoot({ mergedDir, mounts, hostRoot });
+    } catch {
+      throw error;
+    }
+  }
+}

@@ -17,6 +17,8 @@ export function createContainerChanges(start: (watch: ContainerWatch, signal: Ab
   const controller = new AbortController();
   /** What is so. */
   const current = new Map<string, KnownContainer>();
+  /** The last event of each container there is: an engine may tell one again. */
+  const lastEvents = new Map<string, EngineEvent>();
   /** What the reader has been told. */
   const told = new Map<string, KnownContainer>();
   let queue: ContainerChange[] = [];
@@ -45,11 +47,14 @@ export function createContainerChanges(start: (watch: ContainerWatch, signal: Ab
       for (const change of difference(current, listed)) push(change);
       current.clear();
       for (const [key, { reference, status }] of listed) current.set(key, { reference, status });
+      for (const key of lastEvents.keys()) if (!listed.has(key)) lastEvents.delete(key);
       if (behind) wake();
     },
     onEvent(event) {
       const key = keyOf(event.reference);
-      if (isKnown(event, current.get(key))) return;
+      if (isRepeated(event, lastEvents.get(key)) || isKnown(event, current.get(key))) return;
+      if (event.action === 'removed') lastEvents.delete(key);
+      else lastEvents.set(key, event);
       const status = statusAfter(event.action);
       if (event.action === 'removed') current.delete(key);
       else if (status !== undefined) current.set(key, { reference: event.reference, status });
@@ -109,6 +114,11 @@ function isKnown(event: EngineEvent, known: KnownContainer | undefined): boolean
   if (event.action === 'created') return known !== undefined;
   const status = statusAfter(event.action);
   return status !== undefined && known?.status === status;
+}
+
+function isRepeated(event: EngineEvent, last: EngineEvent | undefined): boolean {
+  if (last === undefined) return false;
+  return event.timeMs < last.timeMs || (event.timeMs === last.timeMs && event.action === last.action);
 }
 
 function statusAfter(action: EngineEventAction): ContainerStatus | undefined {

@@ -8,8 +8,11 @@ import { EngineUnavailableError } from './errors/engine-unavailable-error.js';
 import { silentLogger } from './logger.js';
 import { watchContainers } from './watch-containers.js';
 
+let clockMs = 0;
+
 function event(action: EngineEventAction, id: string): EngineEvent {
-  return { action, reference: { scope: '', id }, timeMs: 1 };
+  clockMs += 1;
+  return { action, reference: { scope: '', id }, timeMs: clockMs };
 }
 
 interface FakeEngine {
@@ -183,6 +186,19 @@ describe('container changes', () => {
     expect(await next()).toBe('exited comes');
     await changes.return?.();
     expect(await changes.next()).toEqual({ done: true, value: undefined });
+  });
+
+  test('tell an event once that the engine tells twice, in whatever order', async () => {
+    const engine = fakeEngine();
+    engine.containers = [status('a', 'running')];
+    const changes = changesOf(engine);
+    await changes.next();
+    const paused = event('paused', 'a');
+    const resumed = event('resumed', 'a');
+    for (const told of [paused, resumed, paused, resumed, event('exited', 'a')]) engine.emit(told);
+    const seen = [await changes.next(), await changes.next(), await changes.next()];
+    expect(seen.map(({ value }) => value.action)).toEqual(['paused', 'resumed', 'exited']);
+    await changes.return?.();
   });
 
   test('give a slow reader the net difference instead of a growing queue', async () => {

@@ -1,4 +1,5 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, constants, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -80,6 +81,22 @@ describe('listProcesses', () => {
     record(14, { cgroup: `0::/docker/${outer}\n`, parent: 1, state: 'Z (zombie)', command: '' });
     const found = await listProcesses({ containerId: outer, hostRoot });
     expect(found.map(({ pid, state }) => `${pid} ${state}`)).toEqual(['10 sleeping', '11 zombie', '14 zombie']);
+  });
+
+  it('is not held up by a process whose arguments nobody can read', async () => {
+    record(10, { cgroup: `0::/docker/${outer}\n` });
+    record(11, { cgroup: `0::/docker/${outer}\n` });
+    const stuck = join(hostRoot, 'proc/10/cmdline');
+    rmSync(stuck);
+    execFileSync('mkfifo', [stuck]);
+    const commands = async () => (await listProcesses({ containerId: outer, hostRoot })).map(({ command }) => command);
+    expect(await commands()).toEqual([[], []]);
+    // No second thread is lost to it.
+    expect(await commands()).toEqual([[], []]);
+    const writer = openSync(stuck, constants.O_WRONLY | constants.O_NONBLOCK);
+    closeSync(writer);
+    rmSync(join(hostRoot, 'proc/10'), { recursive: true });
+    await expect.poll(commands, { timeout: 5000 }).toEqual([['sleep', '1']]);
   });
 
   it('says so where no processes are to be seen', async () => {

@@ -28,7 +28,10 @@ export interface ContainerProcess {
   readonly parentPid: number;
   /** The program's name as the kernel keeps it, at most 15 bytes; a process can change it. */
   readonly name: string;
-  /** Empty for a zombie. A process can change it; bytes that are not UTF-8 are replaced; cut after 64 KiB. */
+  /**
+   * A process can change it; bytes that are not UTF-8 are replaced; cut after 64 KiB. Empty for a zombie, and for all as
+   * long as a process makes whoever reads its arguments hang.
+   */
   readonly command: readonly string[];
   readonly state: ProcessState;
   /** The effective user, as the container numbers its users. */

@@ -5,6 +5,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import {
   type Container,
   type ContainerRoot,
@@ -206,6 +207,27 @@ describeWithDocker('the root of a Docker container', ({ socketPath }) => {
     }
     await root.close();
     await removeContainer(socketPath, short.id);
+  });
+
+  it('says which capability is missing when it may not look into the container', async () => {
+    const powerful = await runContainer(socketPath, { hostConfig: { CapAdd: ['SYS_ADMIN'] } });
+    try {
+      const location = JSON.stringify({ pid: powerful.pid, containerId: powerful.id });
+      const script = `import { openContainerRoot } from '@crikit/core';
+        const root = await openContainerRoot(${location}).catch((error) => console.log(error.code, error.remedy));
+        if (root) console.log((await root.readFile('/etc/hostname')).length > 0)`;
+      const run = async (...drop: string[]): Promise<string> => {
+        const node = [process.execPath, '--input-type=module', '-e', script];
+        const child = spawn('setpriv', [...drop, ...node], { cwd: import.meta.dirname, stdio: ['ignore', 'pipe', 2] });
+        return text(child.stdout as Readable);
+      };
+      expect(await run('--bounding-set=-sys_ptrace,-sys_admin')).toContain(
+        'PERMISSION Run it as root with the capability SYS_PTRACE',
+      );
+      expect(await run('--bounding-set=+all')).toBe('true\n');
+    } finally {
+      await removeContainer(socketPath, powerful.id);
+    }
   });
 
   it('lists the processes with their users, zombies among them', async () => {

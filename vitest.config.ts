@@ -20,10 +20,21 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['packages/*/test/**/*.test.ts'],
+          exclude: ['**/*.long.test.ts'],
           // One file at a time: they share the machine's engines and measure time.
           fileParallelism: false,
           testTimeout: 60_000,
           hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          // What takes minutes: `npm run test:long`.
+          name: 'long',
+          include: ['packages/*/test/**/*.long.test.ts'],
+          fileParallelism: false,
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
         },
       },
       {

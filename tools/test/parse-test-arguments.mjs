@@ -1,12 +1,24 @@
 // @ts-check
 
+/** What takes minutes; runs only when it is named. */
+const longPart = 'long';
+
 /** In the order in which they run. */
-export const parts = /** @type {const} */ (['lint', 'types', 'unit', 'lab', 'integration', 'packaging', 'examples']);
+export const parts = /** @type {const} */ ([
+  'lint',
+  'types',
+  'unit',
+  'lab',
+  'integration',
+  'packaging',
+  'examples',
+  longPart,
+]);
 
 /** @typedef {(typeof parts)[number]} Part */
 
 /**
- * Reads `[part…] [path filter…]`. Without a part: all of them, or with filters those that take a filter.
+ * Reads `[part…] [path filter…]`. Without a part: all of them but the long one, or with filters those that take a filter.
  *
  * @param {readonly string[]} commandArguments
  * @returns {{ selected: ReadonlySet<Part>, filters: readonly string[] }}
@@ -20,7 +32,10 @@ export function parseTestArguments(commandArguments) {
       throw new Error(`unknown option ${filter}: give parts (${parts.join(', ')}), then paths`);
   }
   const named = names.filter(isPart);
-  const withoutName = filters.length > 0 ? /** @type {const} */ (['unit', 'integration', 'packaging']) : parts;
+  const withoutName =
+    filters.length > 0
+      ? /** @type {const} */ (['unit', 'integration', 'packaging'])
+      : parts.filter((part) => part !== longPart);
   return { selected: new Set(named.length > 0 ? named : withoutName), filters };
 }
 

@@ -46,7 +46,7 @@ process.stdout.write(`${lines.join('\n')}\n`);
 async function runAll() {
   if (!(await check('install', () => installDependencies(signal)))) return;
 
-  const needsBuild = ['types', 'integration', 'packaging', 'examples'].some((part) =>
+  const needsBuild = ['types', 'integration', 'packaging', 'examples', 'long'].some((part) =>
     selected.has(/** @type {any} */ (part)),
   );
   const built = !needsBuild || (await check('build', () => buildPackages(signal)));
@@ -61,12 +61,13 @@ async function runAll() {
   if (selected.has('unit')) await runVitest('unit', 10 * MINUTE);
   if (selected.has('lab')) await runNodeTests('lab', join('tools', 'lab'), 5 * MINUTE);
   if (!built) {
-    for (const part of /** @type {const} */ (['integration', 'packaging', 'examples'])) {
+    for (const part of /** @type {const} */ (['integration', 'packaging', 'examples', 'long'])) {
       if (selected.has(part)) fail(part, 'did not run, because the build failed');
     }
     return;
   }
-  if (selected.has('integration') || selected.has('examples')) await runWithEngines();
+  if (['integration', 'examples', 'long'].some((part) => selected.has(/** @type {any} */ (part))))
+    await runWithEngines();
   if (selected.has('packaging')) await runVitest('packaging', 10 * MINUTE);
 }
 
@@ -87,6 +88,7 @@ async function runWithEngines() {
       if (isCi && !signal.aborted) fail('engines', `could not start, and CI needs them: ${lab.missing}`);
     }
     if (selected.has('integration')) await runVitest('integration', 20 * MINUTE, lab.environment);
+    if (selected.has('long')) await runVitest('long', 60 * MINUTE, lab.environment);
     if (selected.has('examples')) await runExamples(lab.environment, lab.missing);
   } finally {
     announce('engines down');

@@ -68,6 +68,11 @@ export interface Container extends ContainerReference {
   /** The container's log file on the host, below the host root. */
   readonly logPath?: string;
   readonly image?: string;
+  /**
+   * ISO 8601; only in what a look-up gives for a container that the engine no longer has: when the store saw that it was
+   * gone.
+   */
+  readonly deletedAt?: string;
   /** What the engine cannot do for this container, with the reason (see `supports`). */
   readonly withheld: Readonly<Record<string, string>>;
 }

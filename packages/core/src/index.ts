@@ -97,6 +97,7 @@ export { sortMountPointsByLongSourceFirst } from './mount-order.js';
 export { type DirectoryRootLocation, openContainerRoot, type ProcessRootLocation } from './open-container-root.js';
 export { openRootOfContainer } from './open-root-of-container.js';
 export * from './pod.js';
+export { type PodOwner, resolvePodOwner } from './pod-owner.js';
 export { probeUnixSocket } from './probe-unix-socket.js';
 export {
   containerIdFromCgroup,

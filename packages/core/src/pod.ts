@@ -3,12 +3,16 @@ import { MultiBizError } from './errors/multi-biz-error.js';
 import { NoBizError } from './errors/no-biz-error.js';
 import { NoSuchContainerError } from './errors/no-such-container-error.js';
 import type { KubernetesPod } from './kubernetes-pod.js';
+import type { PodOwner } from './pod-owner.js';
 
 export type PodPhase = 'Pending' | 'Running' | 'Succeeded' | 'Failed' | 'Unknown';
 
 /** Something about a pod that a reader should know: nothing was dropped or guessed because of it. */
 export interface PodDiagnostic {
-  /** Stable: `no-running-sandbox`, `several-running-sandboxes`, `details-failed`, … */
+  /**
+   * Stable: `no-running-sandbox`, `several-running-sandboxes`, `no-containers`, `not-in-source`, `untrusted-marks`,
+   * `details-failed`, `sidecar-function-failed`.
+   */
   readonly code: string;
   readonly message: string;
 }
@@ -19,7 +23,10 @@ export interface Pod {
   readonly uid: string;
   readonly namespace: string;
   readonly name: string;
-  /** The Kubernetes object; absent for a pod that was made from container labels. */
+  /**
+   * The Kubernetes object; absent for a pod that was made from container labels. When the source of pods has forgotten
+   * the pod while it still has containers: the last that was known (see `diagnostics`: `not-in-source`).
+   */
   readonly object?: KubernetesPod;
   /** From the object; for a pod made from labels it follows its containers. */
   readonly phase: PodPhase;
@@ -41,6 +48,13 @@ export interface Pod {
   readonly app?: string;
   readonly ip?: string;
   readonly hostIP?: string;
+  /** The workload; absent without an object, and for a pod that nothing controls. */
+  readonly owner?: PodOwner;
+  /**
+   * ISO 8601; only in what a look-up gives for a pod that is not shown any more: when the store saw that it was deleted,
+   * or dropped it because it had finished.
+   */
+  readonly deletedAt?: string;
   readonly diagnostics: readonly PodDiagnostic[];
 }
 

@@ -1,3 +1,5 @@
+import type { TzInfo } from './tz-info.js';
+
 /** A container's condition, in the same words for every engine. */
 export type ContainerStatus = 'created' | 'running' | 'paused' | 'restarting' | 'exited' | 'dead' | 'unknown';
 
@@ -37,8 +39,38 @@ export interface ContainerReference {
   readonly id: string;
 }
 
+/** Whether the container's root has the release file of Alpine; `unknown` where the root cannot be reached. */
+export type AlpineStatus = 'unknown' | 'yes' | 'no';
+
+/**
+ * How far the helper file of a store that provisions one has come. `init`: its turn has not come. `in-progress`: it is
+ * being copied. `ok`: it is there, with the right content. `skipped`: it is not to be, or can never be, copied there.
+ * `retryable-error`: copying failed and is tried again.
+ */
+export type HelperStatus = 'init' | 'in-progress' | 'ok' | 'skipped' | 'retryable-error';
+
+/**
+ * What a store finds out about a running biz container by looking into it; each is absent until it is known, and stays
+ * as last known when the container ends. A third party adds its own by declaration merging, with keys
+ * `package-name:value`, and an enricher of that name; values must be plain data.
+ */
+export interface ContainerEnrichments {
+  /** There at once where the engine tells it. */
+  readonly hostname?: string;
+  /** The time zone in which its processes live. */
+  readonly tz?: TzInfo;
+  readonly alpineStatus?: AlpineStatus;
+  /** Name of the first process of its pid namespace, at most 15 bytes. */
+  readonly pid1Name?: string;
+  /** Processes that have ended and that nobody has reaped. */
+  readonly zombieCount?: number;
+  /** Whether that first process reaps what is orphaned in its pid namespace. */
+  readonly pid1CanRecycleZombieProcesses?: boolean;
+  readonly helperStatus?: HelperStatus;
+}
+
 /** One container as a store shows it: plain data, frozen, safe to stringify and to clone. */
-export interface Container extends ContainerReference {
+export interface Container extends ContainerReference, ContainerEnrichments {
   /** Id of the engine that it was read from (type and endpoint). */
   readonly engineId: string;
   readonly engineType: string;
@@ -59,7 +91,6 @@ export interface Container extends ContainerReference {
   readonly mounts: readonly MountPoint[];
   /** The root file system as one directory on the host, below the host root; absent where the engine has none. */
   readonly mergedDir?: string;
-  readonly hostname?: string;
   /** The low-level runtime: `runc`, `kata`, … */
   readonly runtime?: string;
   readonly networkMode?: string;

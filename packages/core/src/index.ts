@@ -73,6 +73,7 @@ export { isUnsupportedError, UnsupportedError } from './errors/unsupported-error
 export { isUserNotFoundError, UserNotFoundError } from './errors/user-not-found-error.js';
 export { isWorkingDirNotFoundError, WorkingDirNotFoundError } from './errors/working-dir-not-found-error.js';
 export * from './exec-request.js';
+export { getHostAccess, type HostAccess, type HostAccessLevel } from './host-access.js';
 export { defaultHostRoot, type HostPathOptions, hostPath, transferToHostPathForContainer } from './host-path.js';
 export * from './kubernetes-pod.js';
 export {

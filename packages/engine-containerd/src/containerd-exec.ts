@@ -13,7 +13,7 @@ import type { ExecUser } from './container-users.js';
 import type { ContainerdClient } from './containerd-client.js';
 import type { ExecFifos } from './exec-fifos.js';
 import { type ExecStreams, openExecStreams } from './exec-streams.js';
-import { Tasks } from './generated/tasks_pb.js';
+import { Tasks, type WaitResponse } from './generated/tasks_pb.js';
 import {
   closedError,
   codeOf,
@@ -89,11 +89,20 @@ export async function startContainerdExec(
           if (codeOf(error) === grpcStatus.notFound) throw notRunning(engine, containerId, error);
           throw error;
         });
+      const startFailed = new AbortController();
+      // Asked before the start: dockerd deletes the execs in its namespace as soon as they end, its own or not. After a
+      // start that fails the answer is a zero that means nothing.
+      const waiting = client.call(Tasks.method.wait, ids, {
+        namespace,
+        signal: AbortSignal.any([context.closing, startFailed.signal]),
+      });
+      waiting.catch(() => {});
       try {
         const { pid } = await client.call(Tasks.method.start, ids, { namespace, signal });
         streams.unlink();
-        return createExecHandle(context, record, execId, request, streams, pid, deleteProcess);
+        return createExecHandle(context, record, execId, request, streams, pid, waiting, deleteProcess);
       } catch (error) {
+        startFailed.abort();
         // Given up in the middle, it may be starting right now.
         context.background(
           mayHaveHappened(error)
@@ -154,6 +163,7 @@ function createExecHandle(
   request: DriverExecRequest,
   streams: ExecStreams,
   pid: number,
+  waiting: Promise<WaitResponse>,
   deleteProcess: () => Promise<unknown>,
 ): ExecHandle {
   const { client, engine } = context;
@@ -168,7 +178,7 @@ function createExecHandle(
     dispose = resolve;
   });
 
-  const exit = waitForExit(context, record, execId, streamsEnded).then((ended) => {
+  const exit = waitForExit(context, record, execId, waiting, streamsEnded).then((ended) => {
     hasExited = true;
     // Nobody reads it any more, and with our own end open a writer would wait for ever.
     streams.stdin?.destroy();
@@ -234,6 +244,7 @@ async function waitForExit(
   { client, engine, closing }: ExecContext,
   { namespace, id: containerId }: ContainerRecord,
   execId: string,
+  firstAnswer: Promise<WaitResponse>,
   streamsEnded: Promise<unknown>,
 ): Promise<ExecExit> {
   const unknown = (error: unknown): ExecExit => ({
@@ -245,13 +256,9 @@ async function waitForExit(
   void streamsEnded.then(() => {
     endedAtMs = Date.now();
   });
-  for (;;) {
+  for (let answer = firstAnswer; ; ) {
     try {
-      const { exitStatus } = await client.call(
-        Tasks.method.wait,
-        { containerId, execId },
-        { namespace, signal: closing },
-      );
+      const { exitStatus } = await answer;
       return { kind: 'exited', exitCode: exitStatus };
     } catch (error) {
       if (closing.aborted) return unknown(closedError(engine));
@@ -275,6 +282,7 @@ async function waitForExit(
         }
       }
       silentSinceMs = undefined;
+      answer = client.call(Tasks.method.wait, { containerId, execId }, { namespace, signal: closing });
     }
   }
 }

@@ -34,7 +34,7 @@ import { TooLargeError } from './errors/too-large-error.js';
 import { UnsupportedError } from './errors/unsupported-error.js';
 import type { IdMap } from './id-map.js';
 import { mapContainerFileError } from './map-container-file-error.js';
-import { isGenerated } from './mount-guard.js';
+import { isGenerated, requireStored } from './mount-guard.js';
 import { removeAnchoredTree } from './remove-anchored-tree.js';
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
@@ -94,16 +94,17 @@ export function createContainerRoot(files: AnchoredFiles): ContainerRoot {
       files.requireAlive();
       throw error;
     }
+    let result: Result;
     try {
       files.requireAlive();
-      const result = use(walked);
-      if (result instanceof Promise) return result.finally(() => walked.close()) as Result;
-      walked.close();
-      return result;
+      result = use(walked);
     } catch (error) {
       walked.close();
       throw error;
     }
+    if (result instanceof Promise) return result.finally(() => walked.close()) as Result;
+    walked.close();
+    return result;
   };
 
   const convertOwner = (owner: OwnerIds): OwnerIds => ({ uid: uids.toHost(owner.uid), gid: gids.toHost(owner.gid) });
@@ -145,9 +146,7 @@ export function createContainerRoot(files: AnchoredFiles): ContainerRoot {
     if (entry !== undefined && !entry.stats.isFile()) throw notRegular(entry.stats);
     if (parent === undefined) throw systemError('EISDIR', 'it is the root');
     if (walked.readOnly) throw systemError('EROFS', 'read-only mount');
-    if (isGenerated(parent.place)) {
-      throw new UnsupportedError(`Files on ${parent.place.fileSystem} are not written.`, { applied: 'no' });
-    }
+    requireStored(parent.place);
     if (walked.isMountPoint) {
       throw new UnsupportedError('The file is itself a mount and cannot be replaced.', { applied: 'no' });
     }
@@ -250,6 +249,7 @@ export function createContainerRoot(files: AnchoredFiles): ContainerRoot {
             if (entry === undefined) return;
             if (parent === undefined) throw new InvalidArgumentError('The root is not removed.');
             if (walked.readOnly) throw systemError('EROFS', 'read-only mount');
+            requireStored(parent.place);
             if (walked.isMountPoint) throw new UnsupportedError('It is a mount point.', { applied: 'no' });
             if (entry.stats.isDirectory() && !recursive) {
               throw new InvalidArgumentError(`'${showPath(path)}' is a directory, removed only with 'recursive'.`);

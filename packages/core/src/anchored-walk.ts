@@ -20,7 +20,7 @@ import {
   type Stats,
 } from 'node:fs';
 import { UnsupportedError } from './errors/unsupported-error.js';
-import type { MountGuard, MountPlace } from './mount-guard.js';
+import { type MountGuard, type MountPlace, requireStored } from './mount-guard.js';
 
 const { O_NOFOLLOW } = constants;
 // Not among Node's constants.
@@ -245,6 +245,7 @@ function readTarget(base: AnchoredBase, above: Held | undefined, link: Held): Bu
 
 function makeDirectory(base: AnchoredBase, above: Held | undefined, name: Buffer, { mode, owner }: NewDirectory): void {
   if (above?.readOnly === true) throw systemError('EROFS', 'read-only mount');
+  requireStored(above?.place ?? base.place);
   const parent = above?.fd ?? base.fd;
   try {
     mkdirSync(reachName(parent, name), mode);

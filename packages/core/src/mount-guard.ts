@@ -38,6 +38,14 @@ export function isGenerated({ fileSystem }: MountPlace): boolean {
   return generatedFileSystems.has(fileSystem);
 }
 
+/** Throws `UnsupportedError` where files and directories are switches of the kernel, not something to make or remove. */
+export function requireStored(place: MountPlace): void {
+  if (!isGenerated(place)) return;
+  throw new UnsupportedError(`Nothing is made or removed on file systems of type ${place.fileSystem}.`, {
+    applied: 'no',
+  });
+}
+
 /** `mountInfoPath` is that of a process of the mount namespace in which the descriptors are opened. */
 export function createMountGuard(mountInfoPath: string): MountGuard {
   return {

@@ -182,6 +182,8 @@ describeWithDocker('the root of a Docker container', ({ socketPath }) => {
       await expect(root.remove('/etc/hosts')).rejects.toMatchObject({ code: 'UNSUPPORTED' });
       expect(await root.readFile('/etc/hosts')).toEqual(hosts);
       await expect(root.writeFile('/proc/sys/kernel/hostname', 'x')).rejects.toMatchObject({ code: 'UNSUPPORTED' });
+      await expect(root.makeDirectories('/sys/kernel/x/y')).rejects.toMatchObject({ code: 'UNSUPPORTED' });
+      await expect(root.remove('/sys/kernel', { recursive: true })).rejects.toMatchObject({ code: 'UNSUPPORTED' });
       expect((await root.readFile('/proc/1/comm')).toString()).toBe('sleep\n');
     } finally {
       await root.close();

@@ -1,6 +1,6 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -211,6 +211,27 @@ describeWithDocker('the root of a Docker container', ({ socketPath }) => {
     await removeContainer(socketPath, short.id);
   });
 
+  it('is reached where the root of the node is mounted elsewhere, by pid and by directory', async () => {
+    const hostRoot = join(directory, 'hostfs');
+    const location = { pid: container.pid, containerId: container.id, hostRoot };
+    const merged = { mergedDir: join(hostRoot, mergedDir), hostRoot };
+    const script = `import { listProcesses, openContainerRoot } from '@crikit/core';
+      for (const location of ${JSON.stringify([location, merged])}) {
+        const root = await openContainerRoot(location);
+        console.log((await root.readFile('/etc/passwd')).includes('app:x:1000'));
+        await root.close();
+      }
+      console.log((await listProcesses(${JSON.stringify(location)})).map(({ pid, user }) => pid + user).join());`;
+    const inOwnMounts = 'mkdir -p "$1" && mount --rbind / "$1" && shift && exec "$@"';
+    const node = [process.execPath, '--input-type=module', '-e', script];
+    const child = spawn('unshare', ['-m', 'sh', '-ec', inOwnMounts, 'sh', hostRoot, ...node], {
+      cwd: import.meta.dirname,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    expect(await text(child.stdout as Readable)).toBe(`true\ntrue\n${container.pid}root\n`);
+    rmdirSync(hostRoot);
+  });
+
   it('says which capability is missing when it may not look into the container', async () => {
     const powerful = await runContainer(socketPath, { hostConfig: { CapAdd: ['SYS_ADMIN'] } });
     try {
@@ -220,7 +241,10 @@ describeWithDocker('the root of a Docker container', ({ socketPath }) => {
         if (root) console.log((await root.readFile('/etc/hostname')).length > 0)`;
       const run = async (...drop: string[]): Promise<string> => {
         const node = [process.execPath, '--input-type=module', '-e', script];
-        const child = spawn('setpriv', [...drop, ...node], { cwd: import.meta.dirname, stdio: ['ignore', 'pipe', 2] });
+        const child = spawn('setpriv', [...drop, ...node], {
+          cwd: import.meta.dirname,
+          stdio: ['ignore', 'pipe', 'inherit'],
+        });
         return text(child.stdout as Readable);
       };
       expect(await run('--bounding-set=-sys_ptrace,-sys_admin')).toContain(

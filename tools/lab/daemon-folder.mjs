@@ -89,7 +89,7 @@ export async function endEverythingIn(directory) {
   const processes = findEngineProcesses(directory);
   const containers = findDescendants(
     processes
-      .filter(({ pid }) => /^containerd-shim/.test(basename(readCommandLine(pid)[0] ?? '')))
+      .filter(({ pid }) => /^(containerd-shim.*|conmon)$/.test(basename(readCommandLine(pid)[0] ?? '')))
       .map(({ pid }) => pid),
   );
   const record = /** @type {DaemonRecord | undefined} */ (readJson(join(directory, RECORD)));

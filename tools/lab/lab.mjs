@@ -10,6 +10,7 @@ import { createDockerDaemon } from './docker-daemon.mjs';
 import { ensureImages, IMAGES } from './images.mjs';
 import { labDirectory, makeOwnDirectory, readJson, withLabLock, writeJson } from './lab-directory.mjs';
 import { LabError } from './lab-error.mjs';
+import { createPodmanDaemon, ensurePodmanImages } from './podman-daemon.mjs';
 import { listFolders } from './processes.mjs';
 
 export {
@@ -25,6 +26,12 @@ export { ensureImages, IMAGES } from './images.mjs';
 export { labDirectory } from './lab-directory.mjs';
 export { isLabUnavailable, LabError } from './lab-error.mjs';
 export { requireEngineMachine } from './machine.mjs';
+export {
+  createPodmanDaemon,
+  ensurePodmanImages,
+  removePodmanContainer,
+  runPodmanContainer,
+} from './podman-daemon.mjs';
 
 /**
  * What state.json says of one running engine.
@@ -36,9 +43,9 @@ export { requireEngineMachine } from './machine.mjs';
  * @property {string} [pidFile] dockerd's
  * @property {string} version
  * @property {string} [apiVersion] of Docker's HTTP API
- * @property {string} dataRoot dockerd's data root; containerd's root
- * @property {string} execRoot dockerd's exec root; containerd's state folder
- * @property {string} containerdSocketPath of containerd itself, or of dockerd's own containerd
+ * @property {string} dataRoot dockerd's data root; containerd's root; Podman's root
+ * @property {string} execRoot dockerd's exec root; containerd's state folder; Podman's run root
+ * @property {string} containerdSocketPath of containerd itself, or of dockerd's own containerd; empty for Podman
  * @property {string} cgroup
  * @property {string} logPath
  */
@@ -59,6 +66,7 @@ const ENGINES = {
   'docker-next': () => dockerEngine({ name: 'docker-next', release: 'next' }),
   containerd: () => containerdEngine({ name: 'containerd' }),
   'containerd-next': () => containerdEngine({ name: 'containerd-next', release: 'next' }),
+  podman: () => podmanEngine({ name: 'podman' }),
 };
 
 /** The names that `up` and `down` know. */
@@ -116,6 +124,27 @@ function containerdEngine(options) {
           execRoot: state,
         },
         ...{ containerdSocketPath: socketPath, cgroup, logPath },
+      };
+    },
+  };
+}
+
+/**
+ * @param {import('./podman-daemon.mjs').PodmanDaemonOptions} options
+ * @returns {LabEngine}
+ */
+function podmanEngine(options) {
+  const daemon = createPodmanDaemon(options);
+  return {
+    destroy: daemon.destroy,
+    isRunning: daemon.isRunning,
+    async start() {
+      await daemon.start();
+      await ensurePodmanImages(daemon);
+      const { directory, socketPath, root, runRoot, cgroup, logPath } = daemon;
+      return {
+        ...{ directory, socketPath, pid: daemon.pid() ?? 0, version: await daemon.version() },
+        ...{ dataRoot: root, execRoot: runRoot, containerdSocketPath: '', cgroup, logPath },
       };
     },
   };

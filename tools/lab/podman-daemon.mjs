@@ -1,5 +1,5 @@
 // @ts-check
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { endEverythingIn, endRole, openDaemonFolder, removeDaemonFolder } from './daemon-folder.mjs';
 import { dockerRequest } from './docker-api.mjs';
@@ -61,6 +61,7 @@ export function createPodmanDaemon(options = {}) {
   const runRoot = inFolder('run');
   const logPath = inFolder('podman.log');
   const configPath = inFolder('containers.conf');
+  const runtime = inFolder('bin/runc');
   const findService = () => folder.findProcess('podman');
 
   const settings = [
@@ -92,16 +93,20 @@ export function createPodmanDaemon(options = {}) {
       folder.make();
       await endProcess(findService(), { graceMs: 2_000 });
       rmSync(socketPath, { force: true });
-      for (const name of ['root', 'run', 'tmp', 'networks', 'volumes', 'runc']) {
+      for (const name of ['bin', 'root', 'run', 'tmp', 'networks', 'volumes', 'runc']) {
         mkdirSync(inFolder(name), { recursive: true, mode: 0o711 });
       }
       writeFileSync(configPath, settings);
+      // Its state would be in one folder for the whole machine. Podman's own flag for that is forgotten by the command
+      // that cleans up after a container's end.
+      writeFileSync(runtime, `#!/bin/sh\nexec '${requireProgram('runc')}' --root '${inFolder('runc')}' "$@"\n`);
+      chmodSync(runtime, 0o755);
       const started = await startDaemonProcess({
         program: requireProgram('podman'),
         arguments: [
           ...['--root', root, '--runroot', runRoot, '--tmpdir', inFolder('tmp'), '--cgroup-manager=cgroupfs'],
           // Its own choice, crun, refuses a hybrid hierarchy of control groups.
-          ...['--runtime', requireProgram('runc'), '--runtime-flag', `root=${inFolder('runc')}`],
+          ...['--runtime', runtime],
           ...['--events-backend', 'file', 'system', 'service', '--time=0', `unix://${socketPath}`],
         ],
         logPath,
@@ -208,7 +213,8 @@ export async function runPodmanContainer({ socketPath, cgroup }, options = {}) {
  * @param {string} container id or name
  */
 export async function removePodmanContainer({ socketPath }, container) {
-  const remove = () => dockerRequest(socketPath, 'DELETE', `${API}/containers/${container}?force=true&v=true&timeout=0`);
+  const remove = () =>
+    dockerRequest(socketPath, 'DELETE', `${API}/containers/${container}?force=true&v=true&timeout=0`);
   await remove().catch((error) => {
     if (!(error instanceof LabError) || error.statusCode !== 404) throw error;
   });

@@ -27,7 +27,7 @@ afterEach(async () => {
 });
 
 async function startStore(options: Parameters<typeof createMetaStore>[0]): Promise<MetaStore> {
-  const store = createMetaStore(options);
+  const store = createMetaStore({ enrichment: false, ...options });
   stores.push(store);
   await store.start({ requireReady: true });
   return store;

@@ -134,6 +134,21 @@ describe('lists and details', () => {
   });
 });
 
+test('a sandbox that is no container is found in the store of containerd 2', async () => {
+  const app = recordedContainer('two-app');
+  const { extensions, spec } = recordedContainer('two-sandbox');
+  const metadata = extensions['io.cri-containerd.sandbox.metadata'];
+  driverOf({
+    'Containers.Get': ({ id }) => (id === app.id ? { container: app } : notFound()),
+    'Tasks.Get': ({ containerId }) => ({ process: task(String(containerId)) }),
+    'Store.Get': ({ sandboxId }) => ({ sandbox: { sandboxId, spec, extensions: { metadata } } }),
+  });
+  const [outcome] = await driver.getContainerDetails([named(app.id)], { signal });
+  expect(outcome).toMatchObject({
+    detail: { hostname: 'two', networkMode: '/var/run/netns/cni-f16e79c7-a153-c7fa-84aa-439748dc251a' },
+  });
+});
+
 describe('a shim that hangs', () => {
   const containers: Container[] = [plainContainer('well'), plainContainer('stuck')];
 

@@ -40,6 +40,7 @@ import { codeOf, grpcStatus, mapContainerdError } from './map-containerd-error.j
 import { probeContainerdEndpoints } from './probe-containerd.js';
 import { readContainerFile } from './read-container-file.js';
 import { readContainerdSource } from './read-containerd-source.js';
+import { readStoredSandbox } from './read-stored-sandbox.js';
 
 /** containerd 1.6 stalls for minutes when one shim has to start more at once. */
 const parallelStartsPerSandbox = 8;
@@ -180,7 +181,12 @@ export function createContainerdDriver(parts: ContainerdDriverParts): EngineDriv
     if (cri?.sandboxId === undefined) return undefined;
     const known = records.find(namespace, cri.sandboxId);
     if (known !== undefined) return known;
-    return getRecord({ scope: namespace, id: cri.sandboxId }, signal).catch(() => undefined);
+    try {
+      return await getRecord({ scope: namespace, id: cri.sandboxId }, signal);
+    } catch {
+      // Of a sandbox that is no container, as containerd 2 keeps those of some runtimes; older ones have no such store.
+      return readStoredSandbox(client, namespace, cri.sandboxId, signal).catch(() => undefined);
+    }
   };
 
   const findState = async (known: KnownContainer): Promise<string | undefined> => {

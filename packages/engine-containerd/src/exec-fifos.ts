@@ -176,9 +176,25 @@ export function openFifoReader(path: string): number {
   return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
 }
 
-/** The end that writes. Open for both, so that opening does not need a reader to be there first. */
+/** The end that writes. It is made with the help of an end that reads, since none may be there yet. */
 export function openFifoWriter(path: string): number {
-  return openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+  const both = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+  try {
+    return openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+  } finally {
+    closeSync(both);
+  }
+}
+
+/** Whether anybody has the reading end of a pipe open whose writing end this is. */
+export function hasFifoReader(writer: number): boolean {
+  try {
+    closeSync(openSync(`/proc/self/fd/${writer}`, constants.O_WRONLY | constants.O_NONBLOCK));
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENXIO') return false;
+    throw error;
+  }
 }
 
 export function closeQuietly(descriptor: number): void {

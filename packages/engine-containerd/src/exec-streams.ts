@@ -2,7 +2,14 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { Readable, Writable } from 'node:stream';
-import { closeQuietly, type ExecFifos, type ExecPath, openFifoReader, openFifoWriter } from './exec-fifos.js';
+import {
+  closeQuietly,
+  type ExecFifos,
+  type ExecPath,
+  hasFifoReader,
+  openFifoReader,
+  openFifoWriter,
+} from './exec-fifos.js';
 
 export interface ExecStreams {
   readonly stdin: (Writable & { readonly path: string }) | undefined;
@@ -76,6 +83,7 @@ export async function openExecStreams(fifos: ExecFifos, wanted: WantedStreams): 
 
 const endOfTransmission = 0x04;
 const lineFeed = 0x0a;
+const readerPollMs = 2;
 
 function createStdin(path: string, { tty, closeStdin }: WantedStreams): Writable {
   const fd = openFifoWriter(path);
@@ -87,18 +95,43 @@ function createStdin(path: string, { tty, closeStdin }: WantedStreams): Writable
     throw error;
   }
   let lastByte = lineFeed;
-  const stdin = new Writable({
+  let readerSeen = false;
+  // The shim opens its end in its own time, after the start. What is written and closed before would be lost, and the
+  // shim would wait for a writer for ever.
+  const whenRead = (ready: () => void): void => {
+    if (readerSeen || stdin.destroyed || socket.destroyed) {
+      ready();
+      return;
+    }
+    try {
+      readerSeen = hasFifoReader(fd);
+    } catch {
+      // Without a /proc of our own nobody can tell.
+      readerSeen = true;
+    }
+    if (readerSeen) ready();
+    else setTimeout(() => whenRead(ready), readerPollMs);
+  };
+  const write = (chunk: Buffer, done: (error?: Error | null) => void): void =>
+    whenRead(() => {
+      socket.write(chunk, (error) => {
+        // The process has ended or has closed it: nobody's error.
+        if (error != null) stdin.destroy();
+        done();
+      });
+    });
+  const stdin: Writable = new Writable({
     // With a terminal our end stays open until the process has ended: closing it is a hang-up, not an end of input.
     autoDestroy: !tty,
     write(chunk: Buffer, _encoding, done) {
       lastByte = chunk.at(-1) ?? lastByte;
-      socket.write(chunk, (error) => done(error ?? null));
+      write(chunk, done);
     },
     final(done) {
       if (tty) {
         // In the middle of a line the first one only hands over what was typed.
         const keys = Buffer.alloc(lastByte === lineFeed ? 1 : 2, endOfTransmission);
-        socket.write(keys, (error) => done(error ?? null));
+        write(keys, done);
         return;
       }
       // Our end goes first: the shim sees the end only when no writer but its own is left, and then closes that.
@@ -108,14 +141,14 @@ function createStdin(path: string, { tty, closeStdin }: WantedStreams): Writable
           () => done(),
         );
       });
-      socket.destroy();
+      whenRead(() => socket.destroy());
     },
     destroy(error, done) {
       socket.destroy();
       done(error);
     },
   });
-  socket.on('error', (error) => stdin.destroy(error));
+  socket.on('error', () => stdin.destroy());
   return stdin;
 }
 

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sandbox-store.proto.
  */
 export const file_sandbox_store: GenFile = /*@__PURE__*/
-  fileDesc("ChNzYW5kYm94LXN0b3JlLnByb3RvEh5jb250YWluZXJkLnNlcnZpY2VzLnNhbmRib3gudjEiJQoPU3RvcmVHZXRSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkiTAoQU3RvcmVHZXRSZXNwb25zZRI4CgdzYW5kYm94GAEgASgLMicuY29udGFpbmVyZC5zZXJ2aWNlcy5zYW5kYm94LnYxLlNhbmRib3giswEKB1NhbmRib3gSEgoKc2FuZGJveF9pZBgBIAEoCRJLCgpleHRlbnNpb25zGAcgAygLMjcuY29udGFpbmVyZC5zZXJ2aWNlcy5zYW5kYm94LnYxLlNhbmRib3guRXh0ZW5zaW9uc0VudHJ5GkcKD0V4dGVuc2lvbnNFbnRyeRILCgNrZXkYASABKAkSIwoFdmFsdWUYAiABKAsyFC5nb29nbGUucHJvdG9idWYuQW55OgI4ATJxCgVTdG9yZRJoCgNHZXQSLy5jb250YWluZXJkLnNlcnZpY2VzLnNhbmRib3gudjEuU3RvcmVHZXRSZXF1ZXN0GjAuY29udGFpbmVyZC5zZXJ2aWNlcy5zYW5kYm94LnYxLlN0b3JlR2V0UmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_any]);
+  fileDesc("ChNzYW5kYm94LXN0b3JlLnByb3RvEh5jb250YWluZXJkLnNlcnZpY2VzLnNhbmRib3gudjEiJQoPU3RvcmVHZXRSZXF1ZXN0EhIKCnNhbmRib3hfaWQYASABKAkiTAoQU3RvcmVHZXRSZXNwb25zZRI4CgdzYW5kYm94GAEgASgLMicuY29udGFpbmVyZC5zZXJ2aWNlcy5zYW5kYm94LnYxLlNhbmRib3gi1wEKB1NhbmRib3gSEgoKc2FuZGJveF9pZBgBIAEoCRIiCgRzcGVjGAMgASgLMhQuZ29vZ2xlLnByb3RvYnVmLkFueRJLCgpleHRlbnNpb25zGAcgAygLMjcuY29udGFpbmVyZC5zZXJ2aWNlcy5zYW5kYm94LnYxLlNhbmRib3guRXh0ZW5zaW9uc0VudHJ5GkcKD0V4dGVuc2lvbnNFbnRyeRILCgNrZXkYASABKAkSIwoFdmFsdWUYAiABKAsyFC5nb29nbGUucHJvdG9idWYuQW55OgI4ATJxCgVTdG9yZRJoCgNHZXQSLy5jb250YWluZXJkLnNlcnZpY2VzLnNhbmRib3gudjEuU3RvcmVHZXRSZXF1ZXN0GjAuY29udGFpbmVyZC5zZXJ2aWNlcy5zYW5kYm94LnYxLlN0b3JlR2V0UmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_any]);
 
 /**
  * @generated from message containerd.services.sandbox.v1.StoreGetRequest
@@ -58,6 +58,11 @@ export type Sandbox = Message<"containerd.services.sandbox.v1.Sandbox"> & {
    * @generated from field: string sandbox_id = 1;
    */
   sandboxId: string;
+
+  /**
+   * @generated from field: google.protobuf.Any spec = 3;
+   */
+  spec?: Any | undefined;
 
   /**
    * @generated from field: map<string, google.protobuf.Any> extensions = 7;

@@ -30,7 +30,7 @@ afterEach(async () => {
 });
 
 function makeStore(options: MetaStoreOptions): MetaStore {
-  const store = createMetaStore(options);
+  const store = createMetaStore({ enrichment: false, ...options });
   stores.push(store);
   return store;
 }

@@ -17,16 +17,19 @@ import {
   parseSidecarRules,
   silentLogger,
 } from '@crikit/core';
+import { chooseEnrichers } from './built-in-enrichers.js';
 import { systemClock } from './clock.js';
 import { type ContainerFacts, containerKey } from './container-facts.js';
 import { createContainerFiles } from './container-files.js';
 import { createEngineSync, type EngineSync } from './engine-sync.js';
+import { createEnrichment } from './enrich-containers.js';
+import { createEnrichedFacts } from './enriched-facts.js';
 import { createEventStreams } from './event-stream.js';
 import { findContainerByCid } from './find-container.js';
 import { findPodByName, findPodBySandboxId } from './find-pod.js';
 import type { JoinRules } from './join-pod.js';
 import { labelPods } from './label-pods.js';
-import { listEvents } from './list-events.js';
+import { type EventOrigin, listEvents } from './list-events.js';
 import type { MetaStore, StoreTarget } from './meta-store.js';
 import type { MetaStoreOptions, StartOptions } from './meta-store-options.js';
 import type { MetaStoreStatus } from './meta-store-status.js';
@@ -57,17 +60,29 @@ export function createMetaStore(options: MetaStoreOptions = {}): MetaStore {
   let started: Promise<void> | undefined;
   let closed: Promise<void> | undefined;
 
+  const enrichment = createEnrichment({
+    enrichers: chooseEnrichers(options.enrichment ?? {}, { clock, logger }),
+    ...{ hostRoot, clock, logger },
+    podOf: (container) => self.getPodOf(container),
+    exec: (container, request) => self.exec(container, request),
+    onValues: (keys) => show(enrichedFacts.again(keys), { enriched: true }),
+  });
+  const enrichedFacts = createEnrichedFacts(enrichment.valuesOf);
+
   const takeFacts = (
     facts: ReadonlyMap<string, ContainerFacts | undefined>,
     engineTimes: ReadonlyMap<string, number>,
-  ): void => {
+  ): void => show(enrichedFacts.take(facts), { engineTimes });
+
+  const show = (facts: ReadonlyMap<string, ContainerFacts | undefined>, origin: EventOrigin): void => {
     const change = assembler.apply(facts, snapshot);
     if (change.pods.size === 0 && change.containers.size === 0) return;
     const previous = snapshot;
     snapshot = nextSnapshot(previous, change, clock.now());
     for (const [key, container] of change.containers) if (container === undefined) attributes.delete(key);
-    streams.publish(listEvents(previous, snapshot, change, engineTimes));
+    streams.publish(listEvents(previous, snapshot, change, origin));
     if (change.pods.size > 0) for (const listener of [...listeners]) notify(listener.call);
+    enrichment.update(change.containers);
   };
 
   const notify = (listener: () => unknown): void => {
@@ -165,6 +180,7 @@ export function createMetaStore(options: MetaStoreOptions = {}): MetaStore {
         state = 'closed';
         streams.close();
         listeners.clear();
+        await enrichment.close();
         await Promise.all(syncs.map((sync) => sync.close()));
         await selector.close();
       })();

@@ -31,7 +31,7 @@ function makeStreams() {
     };
     const previous = snapshot;
     snapshot = nextSnapshot(previous, change, 1);
-    streams.publish(listEvents(previous, snapshot, change, new Map()));
+    streams.publish(listEvents(previous, snapshot, change, {}));
   };
   return { streams, put, current: () => snapshot };
 }

@@ -4,9 +4,11 @@ export {
   apiServerPods,
   type KubernetesPodsOptions,
 } from './api-server-pods.js';
+export type { EnrichmentChoice } from './built-in-enrichers.js';
 export type { Clock } from './clock.js';
 export { createMetaStore } from './create-meta-store.js';
 export { type DefaultPodsOptions, defaultPods } from './default-pods.js';
+export type { AnyEnricher, Enricher, EnricherContext } from './enricher.js';
 export {
   isPodSourceError,
   PodSourceError,
@@ -21,6 +23,7 @@ export type { EventsOptions, MetaStore, StoreTarget } from './meta-store.js';
 export type {
   ContainerAddedEvent,
   ContainerChangedEvent,
+  ContainerEnrichedEvent,
   ContainerRemovedEvent,
   MetaStoreEvent,
   PodAddedEvent,
@@ -40,3 +43,4 @@ export type {
   PodUpdate,
 } from './pod-source.js';
 export type { PodSourceTimings } from './pod-source-timings.js';
+export type { HelperOptions } from './provision-helper.js';

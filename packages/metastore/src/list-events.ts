@@ -1,6 +1,16 @@
 import type { MetaStoreEvent } from './meta-store-event.js';
 import type { Snapshot, SnapshotChange } from './snapshot.js';
 
+/** What brought a change about. */
+export interface EventOrigin {
+  /** When engines say that it happened, by container. Default: not known. */
+  readonly engineTimes?: ReadonlyMap<string, number>;
+  /** Whether it comes from looking into containers, and nothing happened to them. Default: false. */
+  readonly enriched?: boolean;
+}
+
+const noTimes: ReadonlyMap<string, number> = new Map();
+
 /**
  * What happened between two snapshots, in an order that a reader can follow: what is gone first (containers before
  * their pods), so that a pod that was made anew under the same name is removed before it is added.
@@ -9,7 +19,7 @@ export function listEvents(
   previous: Snapshot,
   next: Snapshot,
   change: SnapshotChange,
-  engineTimes: ReadonlyMap<string, number>,
+  { engineTimes = noTimes, enriched = false }: EventOrigin,
 ): readonly MetaStoreEvent[] {
   const basics = { sequence: next.sequence, timeMs: next.timeMs };
   const timed = (key: string): typeof basics & { engineTimeMs?: number } => {
@@ -38,7 +48,11 @@ export function listEvents(
   for (const [key, container] of change.containers) {
     const old = previous.containersByKey.get(key);
     if (container !== undefined && old !== undefined) {
-      events.push({ type: 'container-changed', container, previous: old, ...timed(key) });
+      events.push(
+        enriched
+          ? { type: 'container-enriched', container, previous: old, ...basics }
+          : { type: 'container-changed', container, previous: old, ...timed(key) },
+      );
     }
   }
   for (const [uid, pod] of change.pods) {

@@ -40,6 +40,13 @@ export interface ContainerChangedEvent extends ContainerEventBasics {
   readonly previous: Container;
 }
 
+/** Looking into the container found something; nothing happened to it. */
+export interface ContainerEnrichedEvent extends EventBasics {
+  readonly type: 'container-enriched';
+  readonly container: Container;
+  readonly previous: Container;
+}
+
 export interface ContainerRemovedEvent extends ContainerEventBasics {
   readonly type: 'container-removed';
   /** As it was last known. */
@@ -61,5 +68,6 @@ export type MetaStoreEvent =
   | PodRemovedEvent
   | ContainerAddedEvent
   | ContainerChangedEvent
+  | ContainerEnrichedEvent
   | ContainerRemovedEvent
   | ResyncEvent;

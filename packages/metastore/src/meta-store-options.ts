@@ -1,4 +1,5 @@
 import type { EngineChoice, Logger, SidecarPredicate, SidecarRule } from '@crikit/core';
+import type { EnrichmentChoice } from './built-in-enrichers.js';
 import type { Clock } from './clock.js';
 import type { PodSource } from './pod-source.js';
 
@@ -21,6 +22,8 @@ export interface MetaStoreOptions {
   readonly hostname?: string;
   /** Whether pods in phase Succeeded or Failed are shown. Default: false. */
   readonly trackFinishedPods?: boolean;
+  /** What is found out about running biz containers, off the path of the syncs; `false` for nothing. Default: all but provisioning. */
+  readonly enrichment?: EnrichmentChoice | false;
   /** Any pino-shaped logger. Default: says nothing. */
   readonly logger?: Logger;
   /** Name that execs carry in their environment as `_FROM`; `false` leaves it out. Default: `crikit`. */

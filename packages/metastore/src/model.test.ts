@@ -102,6 +102,7 @@ function replay(events: readonly MetaStoreEvent[]): { pods: Map<string, Pod>; co
         containers.set(event.container.id, event.container);
         break;
       case 'container-changed':
+      case 'container-enriched':
         expect(containers.get(event.container.id)).toBe(event.previous);
         containers.set(event.container.id, event.container);
         break;
@@ -126,7 +127,12 @@ test('after any history the store shows what the engine has, and its events tell
   await fc.assert(
     fc.asyncProperty(steps, fc.boolean(), async (history, revisions) => {
       const { definition, control } = createInMemoryEngine({ revisions });
-      const options = { engines: [definition], reconcileIntervalMs: 10, trackFinishedPods: true };
+      const options = {
+        engines: [definition],
+        reconcileIntervalMs: 10,
+        trackFinishedPods: true,
+        enrichment: false as const,
+      };
       const store = createMetaStore(options);
       const events: MetaStoreEvent[] = [];
       const reading = (async () => {

@@ -1,14 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { type DaemonInspect, readInspect, readList } from '@crikit/dockerode-api';
 import { describe, expect, test } from 'vitest';
 import { convertDockerDetail, convertDockerStatus, convertDockerSummary } from './convert-docker-container.js';
-import type { DockerInspect } from './docker-replies.js';
-import { readInspect, readList } from './docker-replies.js';
 
 const inspected = JSON.parse(
   readFileSync(join(import.meta.dirname, '__fixtures__', 'kubelet-pod-inspect.json'), 'utf8'),
 ) as unknown[];
-const [sandbox, main] = inspected.map((reply) => readInspect(reply, 'docker:test')) as [DockerInspect, DockerInspect];
+const [sandbox, main] = inspected.map((reply) => readInspect(reply, { product: 'Docker', engine: 'docker:test' })) as [
+  DaemonInspect,
+  DaemonInspect,
+];
 const podUid = '7ce28a7d-a3a7-4a71-bb5f-696520840e62';
 
 describe('a container that cri-dockerd made', () => {
@@ -66,7 +68,7 @@ describe('a container that cri-dockerd made', () => {
 });
 
 describe('a detail', () => {
-  const withParts = (parts: Partial<DockerInspect>) => convertDockerDetail({ ...main, ...parts }, false);
+  const withParts = (parts: Partial<DaemonInspect>) => convertDockerDetail({ ...main, ...parts }, false);
 
   test('of an ended container has an exit code, and neither pid nor merged directory', () => {
     const detail = withParts({ State: { ...main.State, Status: 'exited', Pid: 0, ExitCode: 137 } });
@@ -126,7 +128,7 @@ describe('a summary', () => {
         Status: 'Exited (0) 3 hours ago',
       },
     ],
-    'docker:test',
+    { product: 'Docker', engine: 'docker:test' },
   );
 
   test('has the container’s own name, not one that another container links to it by', () => {

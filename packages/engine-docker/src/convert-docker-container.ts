@@ -1,57 +1,21 @@
-import {
-  type ContainerDetail,
-  type ContainerStatus,
-  type ContainerSummary,
-  isRuncLikeRuntime,
-  type MountPoint,
-} from '@crikit/core';
-import { readKubernetesMarks } from './docker-kubernetes-marks.js';
-import type { DockerInspect, DockerListItem } from './docker-replies.js';
+import type { ContainerDetail, ContainerStatus, ContainerSummary } from '@crikit/core';
+import { convertInspect, convertListItem, type DaemonInspect, type DaemonListItem } from '@crikit/dockerode-api';
+import { readDockerMarks } from './docker-kubernetes-marks.js';
 
 /** `revision` is left to the caller, who remembers what was inspected before. */
-export function convertDockerSummary(item: DockerListItem, trustLabels: boolean): ContainerSummary {
-  const name = ownName(item.Names);
-  const kubernetes = readKubernetesMarks(name, item.Labels, trustLabels);
-  return {
-    reference: { scope: '', id: item.Id },
-    name,
-    labels: item.Labels,
+export function convertDockerSummary(item: DaemonListItem, trustLabels: boolean): ContainerSummary {
+  return convertListItem(item, (name) => ({
     status: convertDockerStatus(item.State),
-    ...(item.Image === undefined ? {} : { image: item.Image }),
-    ...(kubernetes === undefined ? {} : { kubernetes }),
-  };
+    kubernetes: readDockerMarks(name, item.Labels, trustLabels),
+  }));
 }
 
-export function convertDockerDetail(inspect: DockerInspect, trustLabels: boolean): ContainerDetail {
-  const { State: state, Config: config = {}, HostConfig: hostConfig = {} } = inspect;
-  const name = withoutSlash(inspect.Name ?? '');
-  const labels = config.Labels ?? {};
-  const kubernetes = readKubernetesMarks(name, labels, trustLabels);
-  const runtime = shortRuntimeName(hostConfig.Runtime);
-  const pid = state.Pid !== undefined && state.Pid > 0 ? state.Pid : undefined;
-  const mergedDir = inspect.GraphDriver?.Data?.MergedDir;
-  const status = convertDockerStatus(state.Status);
-  return {
-    reference: { scope: '', id: inspect.Id },
-    name,
-    labels,
-    status,
-    ...text('image', config.Image),
-    ...(kubernetes === undefined ? {} : { kubernetes }),
-    env: environmentMap(config.Env ?? []),
-    ...text('hostname', config.Hostname),
-    ...text('runtime', runtime),
-    ...text('networkMode', hostConfig.NetworkMode),
-    ...text('pidMode', hostConfig.PidMode),
-    ...text('logPath', inspect.LogPath),
-    // It is a mount, and there only while the container has a process: before and after, its place is an empty folder.
-    ...(pid !== undefined && isRuncLikeRuntime(runtime) ? text('mergedDir', mergedDir) : {}),
-    mounts: convertMounts(inspect.Mounts ?? []),
-    ...(pid === undefined ? {} : { pid }),
-    ...text('startedAt', isZeroTime(state.StartedAt) ? undefined : state.StartedAt),
-    ...((status === 'exited' || status === 'dead') && state.ExitCode !== undefined ? { exitCode: state.ExitCode } : {}),
+export function convertDockerDetail(inspect: DaemonInspect, trustLabels: boolean): ContainerDetail {
+  return convertInspect(inspect, (name) => ({
+    status: convertDockerStatus(inspect.State.Status),
+    kubernetes: readDockerMarks(name, inspect.Config?.Labels ?? {}, trustLabels),
     withheld: {},
-  };
+  }));
 }
 
 const statuses: ReadonlyMap<string, ContainerStatus> = new Map([
@@ -64,47 +28,6 @@ const statuses: ReadonlyMap<string, ContainerStatus> = new Map([
   ['dead', 'dead'],
 ]);
 
-export function convertDockerStatus(state: string): ContainerStatus {
-  return statuses.get(state) ?? 'unknown';
-}
-
-/** Docker's time for "never": `0001-01-01T00:00:00Z`. */
-export function isZeroTime(time: string | undefined): boolean {
-  return time === undefined || time === '' || time.startsWith('0001-');
-}
-
-/** A container that others link to lists their names for it too, as `/other/alias`. */
-function ownName(names: readonly string[]): string {
-  return withoutSlash(names.find((name) => name.lastIndexOf('/') <= 0) ?? names[0] ?? '');
-}
-
-function withoutSlash(name: string): string {
-  return name.startsWith('/') ? name.slice(1) : name;
-}
-
-/** `io.containerd.runc.v2` → `runc`; other names are the administrator's own and stay. */
-function shortRuntimeName(runtime: string | undefined): string | undefined {
-  return runtime?.replace(/^io\.containerd\.([^.]+)\.v\d+$/, '$1');
-}
-
-function convertMounts(mounts: NonNullable<DockerInspect['Mounts']>): MountPoint[] {
-  return mounts.flatMap(({ Source: source, Destination: destination, RW: readWrite }) =>
-    // A tmpfs has no place on the host.
-    source === undefined || source === '' || destination === undefined
-      ? []
-      : [{ source, destination, readWrite: readWrite === true }],
-  );
-}
-
-function environmentMap(lines: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    lines.map((line) => {
-      const equals = line.indexOf('=');
-      return equals === -1 ? [line, ''] : [line.slice(0, equals), line.slice(equals + 1)];
-    }),
-  );
-}
-
-function text<Name extends string>(name: Name, value: unknown): { readonly [key in Name]?: string } {
-  return typeof value === 'string' && value !== '' ? ({ [name]: value } as { [key in Name]: string }) : {};
+export function convertDockerStatus(state: string | undefined): ContainerStatus {
+  return statuses.get(state ?? '') ?? 'unknown';
 }

@@ -1,18 +1,7 @@
 import { join } from 'node:path';
 import { type EngineContext, hostPath, InvalidArgumentError, type ProbeAttempt } from '@crikit/core';
+import type { DaemonEndpoint } from '@crikit/dockerode-api';
 import type { DockerOptions } from './docker-options.js';
-
-/** Where a Docker daemon may listen. */
-export type DockerEndpoint = {
-  /** As it is shown and compared: a socket path, or `tcp://host:port`. */
-  readonly name: string;
-  readonly origin: ProbeAttempt['origin'];
-} & (
-  | { readonly kind: 'unix'; readonly path: string }
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
-  /** Something that Docker's own client takes and this package does not. */
-  | { readonly kind: 'unsupported'; readonly reason: string; readonly remedy: string }
-);
 
 const wellKnownSockets = ['/var/run/docker.sock', '/run/docker.sock'];
 
@@ -23,7 +12,7 @@ const wellKnownSockets = ['/var/run/docker.sock', '/run/docker.sock'];
 export function findDockerEndpoints(
   options: DockerOptions,
   context: Pick<EngineContext, 'hostRoot' | 'environment'>,
-): DockerEndpoint[] {
+): DaemonEndpoint[] {
   if (options.socketPath !== undefined) return [parseDockerEndpoint(options.socketPath, 'option', false)];
   if (options.host !== undefined) return [parseDockerEndpoint(options.host, 'option', false)];
 
@@ -41,7 +30,7 @@ export function findDockerEndpoints(
 }
 
 /** Throws `InvalidArgumentError` for an option that is no endpoint; elsewhere such a text becomes a failed attempt. */
-export function parseDockerEndpoint(text: string, origin: ProbeAttempt['origin'], wantsTls: boolean): DockerEndpoint {
+export function parseDockerEndpoint(text: string, origin: ProbeAttempt['origin'], wantsTls: boolean): DaemonEndpoint {
   if (text.startsWith('/')) return unixEndpoint(text, origin);
   if (text.startsWith('unix://')) return unixEndpoint(text.slice('unix://'.length), origin);
   if (text.startsWith('tcp://') && URL.canParse(text)) {
@@ -62,11 +51,11 @@ export function parseDockerEndpoint(text: string, origin: ProbeAttempt['origin']
   return unsupported(text, origin, 'is no endpoint of a Docker daemon');
 }
 
-function unixEndpoint(path: string, origin: ProbeAttempt['origin']): DockerEndpoint {
+function unixEndpoint(path: string, origin: ProbeAttempt['origin']): DaemonEndpoint {
   return { kind: 'unix', path, name: path, origin };
 }
 
-function unsupported(name: string, origin: ProbeAttempt['origin'], why: string): DockerEndpoint {
+function unsupported(name: string, origin: ProbeAttempt['origin'], why: string): DaemonEndpoint {
   return {
     kind: 'unsupported',
     name,
@@ -83,6 +72,6 @@ function splitList(text: string | undefined): string[] {
     .filter((part) => part !== '');
 }
 
-function unique(endpoints: readonly DockerEndpoint[]): DockerEndpoint[] {
+function unique(endpoints: readonly DaemonEndpoint[]): DaemonEndpoint[] {
   return [...new Map(endpoints.map((endpoint) => [endpoint.name, endpoint])).values()];
 }

@@ -1,7 +1,8 @@
 import { PassThrough } from 'node:stream';
 import { type EngineEvent, isEngineUnavailableError, isProtocolError } from '@crikit/core';
+import { createDaemonEventFeed } from '@crikit/dockerode-api';
 import { describe, expect, test } from 'vitest';
-import { convertDockerEvent, createDockerEventFeed } from './docker-events.js';
+import { convertDockerEvent } from './docker-events.js';
 
 /** As dockerd 20.10.24 sends it. */
 const died = {
@@ -18,7 +19,13 @@ const died = {
 
 function feedOf(source: PassThrough) {
   const events: EngineEvent[] = [];
-  return { events, feed: createDockerEventFeed(source, (event) => events.push(event), 'docker:test') };
+  return {
+    events,
+    feed: createDaemonEventFeed(source, (event) => events.push(event), convertDockerEvent, {
+      product: 'Docker',
+      engine: 'docker:test',
+    }),
+  };
 }
 
 describe('an event', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { readKubernetesMarks } from './docker-kubernetes-marks.js';
+import { readDockerMarks } from './docker-kubernetes-marks.js';
 
 const labels = {
   'io.kubernetes.pod.uid': 'u-1',
@@ -20,15 +20,15 @@ const mark = {
 
 describe('labels count', () => {
   test('when the name is a kubelet’s with the same uid', () => {
-    expect(readKubernetesMarks('k8s_main_web-0_shop_u-1_0', labels, false)).toEqual({ ...mark, trust: 'engine' });
+    expect(readDockerMarks('k8s_main_web-0_shop_u-1_0', labels, false)).toEqual({ ...mark, trust: 'engine' });
   });
 
   test('when the name has the random end of one that was taken', () => {
-    expect(readKubernetesMarks('k8s_main_web-0_shop_u-1_3_5d2f', labels, false)).toEqual({ ...mark, trust: 'engine' });
+    expect(readDockerMarks('k8s_main_web-0_shop_u-1_3_5d2f', labels, false)).toEqual({ ...mark, trust: 'engine' });
   });
 
   test('when the user trusts labels, and then say so', () => {
-    expect(readKubernetesMarks('web', labels, true)).toEqual({ ...mark, trust: 'labels' });
+    expect(readDockerMarks('web', labels, true)).toEqual({ ...mark, trust: 'labels' });
   });
 });
 
@@ -39,16 +39,16 @@ describe('labels of an image count for nothing', () => {
     ['a name that only begins like a kubelet’s', 'k8s_main'],
     ['a name with a part too many', 'k8s_main_x_web-0_shop_u-1_0_a'],
   ])('with %s', (_, name) => {
-    expect(readKubernetesMarks(name, labels, false)).toBeUndefined();
+    expect(readDockerMarks(name, labels, false)).toBeUndefined();
   });
 
   test('with a kubelet’s name and no labels', () => {
-    expect(readKubernetesMarks('k8s_main_web-0_shop_u-1_0', {}, true)).toBeUndefined();
+    expect(readDockerMarks('k8s_main_web-0_shop_u-1_0', {}, true)).toBeUndefined();
   });
 
   test('where the name says something else of the pod', () => {
     const forged = { ...labels, 'io.kubernetes.pod.namespace': 'kube-system', 'io.kubernetes.pod.name': 'etcd' };
-    expect(readKubernetesMarks('k8s_main_web-0_shop_u-1_0', forged, false)).toMatchObject({
+    expect(readDockerMarks('k8s_main_web-0_shop_u-1_0', forged, false)).toMatchObject({
       namespace: 'shop',
       podName: 'web-0',
     });
@@ -61,10 +61,10 @@ describe('a sandbox', () => {
     ['by its type', 'k8s_x_web-0_shop_u-1_0', { 'io.kubernetes.docker.type': 'podsandbox' }, false],
     ['by trusted labels', 'pause', { 'io.kubernetes.container.name': 'POD' }, true],
   ])('is told %s', (_, name, more, trust) => {
-    expect(readKubernetesMarks(name, { ...labels, ...more }, trust)?.kind).toBe('sandbox');
+    expect(readDockerMarks(name, { ...labels, ...more }, trust)?.kind).toBe('sandbox');
   });
 
   test('needs a uid like everything else', () => {
-    expect(readKubernetesMarks('k8s_POD', { 'io.kubernetes.docker.type': 'podsandbox' }, true)).toBeUndefined();
+    expect(readDockerMarks('k8s_POD', { 'io.kubernetes.docker.type': 'podsandbox' }, true)).toBeUndefined();
   });
 });

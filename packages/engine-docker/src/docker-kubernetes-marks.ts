@@ -1,60 +1,11 @@
 import type { KubernetesMarks } from '@crikit/core';
+import { readKubernetesMarks } from '@crikit/dockerode-api';
 
-// The kubelet's names, and cri-dockerd's after it: k8s_<container>_<pod>_<namespace>_<uid>_<attempt>, with a random
-// end where a name was taken. None of the parts may contain an underscore.
-const kubeletName = /^k8s_([^_]+)_([^_]+)_([^_]+)_([^_]+)_\d+(?:_[^_]+)?$/;
-const sandboxName = 'POD';
-
-const label = {
-  type: 'io.kubernetes.docker.type',
-  containerName: 'io.kubernetes.container.name',
-  podName: 'io.kubernetes.pod.name',
-  podNamespace: 'io.kubernetes.pod.namespace',
-  podUid: 'io.kubernetes.pod.uid',
-  sandboxId: 'io.kubernetes.sandbox.id',
-} as const;
-
-/**
- * The pod of a container. An image brings labels of its own, so labels alone prove nothing; names are given by who
- * creates the container. Labels count when the name is a kubelet's with the same uid, or when the user trusts them.
- */
-export function readKubernetesMarks(
+/** The pod of a container, from its name and labels. */
+export function readDockerMarks(
   name: string,
   labels: Readonly<Record<string, string>>,
   trustLabels: boolean,
 ): KubernetesMarks | undefined {
-  const podUid = labels[label.podUid];
-  if (podUid === undefined || podUid === '') return undefined;
-  const [, containerName, podName, namespace, uid] = kubeletName.exec(name) ?? [];
-  if (containerName !== undefined && podName !== undefined && namespace !== undefined && uid === podUid) {
-    return marks({ podUid, namespace, podName, containerName, trust: 'engine' }, labels);
-  }
-  const labelled = { namespace: labels[label.podNamespace], podName: labels[label.podName] };
-  if (!trustLabels || labelled.namespace === undefined || labelled.podName === undefined) return undefined;
-  return marks(
-    {
-      podUid,
-      namespace: labelled.namespace,
-      podName: labelled.podName,
-      containerName: labels[label.containerName],
-      trust: 'labels',
-    },
-    labels,
-  );
-}
-
-function marks(
-  { containerName, ...pod }: Omit<KubernetesMarks, 'kind' | 'containerName'> & { containerName: string | undefined },
-  labels: Readonly<Record<string, string>>,
-): KubernetesMarks {
-  const isSandbox =
-    containerName === sandboxName || labels[label.containerName] === sandboxName || labels[label.type] === 'podsandbox';
-  if (isSandbox) return { kind: 'sandbox', ...pod };
-  const sandboxId = labels[label.sandboxId];
-  return {
-    kind: 'container',
-    ...pod,
-    ...(containerName === undefined ? {} : { containerName }),
-    ...(sandboxId === undefined || sandboxId === '' ? {} : { sandboxId }),
-  };
+  return readKubernetesMarks(name, labels, { trustLabels, sandboxLabel: ['io.kubernetes.docker.type', 'podsandbox'] });
 }

@@ -1,5 +1,5 @@
+import type { DaemonInspect, DaemonListItem } from '@crikit/dockerode-api';
 import { describe, expect, test } from 'vitest';
-import type { DockerInspect, DockerListItem } from './docker-replies.js';
 import { createDockerRevisions, parseDockerStatusText } from './docker-revisions.js';
 
 const second = 1_000;
@@ -25,7 +25,7 @@ function humanDuration(durationMs: number): string {
   return `${Math.floor(durationMs / hour / 24 / 365)} years`;
 }
 
-function inspected(parts: Partial<DockerInspect['State']> = {}, name = '/web'): DockerInspect {
+function inspected(parts: Partial<DaemonInspect['State']> = {}, name = '/web'): DaemonInspect {
   return {
     Id: 'aa',
     Name: name,
@@ -40,7 +40,7 @@ function inspected(parts: Partial<DockerInspect['State']> = {}, name = '/web'): 
   };
 }
 
-function listed(Status: string, parts: Partial<DockerListItem> = {}): DockerListItem {
+function listed(Status: string, parts: Partial<DaemonListItem> = {}): DaemonListItem {
   return { Id: 'aa', Names: ['/web'], Labels: {}, State: 'running', Status, ...parts };
 }
 

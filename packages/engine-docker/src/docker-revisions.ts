@@ -4,16 +4,16 @@
  * container has provably been in that state since before then. So a restart is noticed however coarse the words are,
  * and what did not change is not inspected again.
  */
-import type { DockerInspect, DockerListItem } from './docker-replies.js';
+import type { DaemonInspect, DaemonListItem } from '@crikit/dockerode-api';
 
 export interface DockerRevisions {
   /** The revision of what an inspection that was asked for at `askedAtMs` has shown. */
-  remember(inspect: DockerInspect, askedAtMs: number): string;
+  remember(inspect: DaemonInspect, askedAtMs: number): string;
   /**
    * The revision of a list's element that is still what was inspected; undefined when that is not certain. Times are
    * those of the request and the reply, on the same monotonic clock as above.
    */
-  confirm(item: DockerListItem, askedAtMs: number, answeredAtMs: number): string | undefined;
+  confirm(item: DaemonListItem, askedAtMs: number, answeredAtMs: number): string | undefined;
   /** Forgets every container that is not in the list. */
   keepOnly(ids: ReadonlySet<string>): void;
   readonly size: number;

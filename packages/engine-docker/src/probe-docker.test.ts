@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type EngineContext, silentLogger } from '@crikit/core';
+import { compareApiVersions, readDaemonVersion } from '@crikit/dockerode-api';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   cutOff,
@@ -16,7 +17,7 @@ import {
   text,
 } from '../test/fake-docker-daemon.js';
 import { docker } from './docker.js';
-import { compareApiVersions, negotiateApiVersion, objectTo, readDockerVersion } from './read-docker-version.js';
+import { negotiateApiVersion, objectToDocker } from './docker-version.js';
 
 const context = (parts: Partial<EngineContext> = {}): EngineContext => ({
   hostRoot: '/',
@@ -173,7 +174,7 @@ describe('the API version', () => {
 
   test('is not found with one that is too old', () => {
     expect(() => negotiateApiVersion(daemonWith('1.40'), 'docker:test')).toThrow(/too old/);
-    expect(objectTo(daemonWith('1.41'))).toBeUndefined();
+    expect(objectToDocker(daemonWith('1.41'))).toBeUndefined();
   });
 
   test('is compared by numbers, not by letters', () => {
@@ -184,7 +185,7 @@ describe('the API version', () => {
 
   test('comes with the daemon’s own clock', async () => {
     const endpoint = { kind: 'unix', path: daemon.socketPath, name: 'x', origin: 'option' } as const;
-    const { clockSeconds } = await readDockerVersion(endpoint, new AbortController().signal);
+    const { clockSeconds } = await readDaemonVersion(endpoint, new AbortController().signal);
     expect(Math.abs((clockSeconds ?? 0) * 1_000 - Date.now())).toBeLessThan(5_000);
   });
 });

@@ -1,27 +1,29 @@
 /**
- * The parts of Docker's replies that this package reads, and the checks that they are there. A client library that
- * gets a cut-off or empty body hands on something else than an object, so nothing is believed by its type alone.
+ * The parts of a daemon's replies that are read, and the checks that they are there. A client library that gets a
+ * cut-off or empty body hands on something else than an object, so nothing is believed by its type alone.
  */
 import { ProtocolError } from '@crikit/core';
+import type { Daemon } from './daemon.js';
 
 /** One element of `GET /containers/json`. */
-export interface DockerListItem {
+export interface DaemonListItem {
   readonly Id: string;
   readonly Names: readonly string[];
   readonly Image?: string;
   readonly Labels: Readonly<Record<string, string>>;
-  /** One word: `running`. */
-  readonly State: string;
+  /** One word: `running`. Pouch leaves it out. */
+  readonly State?: string;
   /** For people: `Up 5 minutes (healthy)`. */
   readonly Status: string;
 }
 
 /** `GET /containers/{id}/json`. Everything but the id and the state may be absent. */
-export interface DockerInspect {
+export interface DaemonInspect {
   readonly Id: string;
   readonly Name?: string;
   readonly State: {
     readonly Status: string;
+    readonly Paused?: boolean;
     readonly Pid?: number;
     readonly ExitCode?: number;
     readonly StartedAt?: string;
@@ -33,6 +35,8 @@ export interface DockerInspect {
     readonly Image?: string;
     readonly Env?: readonly string[] | null;
     readonly Labels?: Readonly<Record<string, string>> | null;
+    /** Pouch only: what the creator of the container, never its image, has noted. */
+    readonly SpecAnnotation?: Readonly<Record<string, string>> | null;
   };
   readonly HostConfig?: { readonly NetworkMode?: string; readonly PidMode?: string; readonly Runtime?: string };
   /** `Data` depends on the driver, and may be null. */
@@ -48,44 +52,44 @@ export interface DockerInspect {
 }
 
 /** `GET /exec/{id}/json`. */
-export interface DockerExecState {
+export interface DaemonExecState {
   readonly running: boolean;
-  /** 0 before the process exists, and for good when it could not be started. */
-  readonly pid: number;
-  /** Absent until the end. */
+  /** 0 before the process exists, and for good when it could not be started. Undefined where a daemon never tells. */
+  readonly pid: number | undefined;
+  /** Docker tells none until the end; Pouch tells 0. */
   readonly exitCode: number | undefined;
 }
 
-export function readList(reply: unknown, engine: string): readonly DockerListItem[] {
-  if (!Array.isArray(reply)) throw unexpected('the list of containers', reply, engine);
+export function readList(reply: unknown, daemon: Daemon): readonly DaemonListItem[] {
+  if (!Array.isArray(reply)) throw unexpected('the list of containers', reply, daemon);
   return reply.map((item: unknown) => {
-    if (!isRecord(item) || typeof item.Id !== 'string' || typeof item.State !== 'string') {
-      throw unexpected('a container of the list', item, engine);
+    if (!isRecord(item) || typeof item.Id !== 'string') {
+      throw unexpected('a container of the list', item, daemon);
     }
     return {
       Id: item.Id,
       Names: Array.isArray(item.Names) ? item.Names.filter((name) => typeof name === 'string') : [],
       ...(typeof item.Image === 'string' ? { Image: item.Image } : {}),
       Labels: isRecord(item.Labels) ? (item.Labels as Record<string, string>) : {},
-      State: item.State,
+      ...(typeof item.State === 'string' ? { State: item.State } : {}),
       Status: typeof item.Status === 'string' ? item.Status : '',
     };
   });
 }
 
-export function readInspect(reply: unknown, engine: string): DockerInspect {
+export function readInspect(reply: unknown, daemon: Daemon): DaemonInspect {
   const found = isRecord(reply) ? reply : undefined;
   if (typeof found?.Id !== 'string' || !isRecord(found.State) || typeof found.State.Status !== 'string') {
-    throw unexpected('a container', reply, engine);
+    throw unexpected('a container', reply, daemon);
   }
-  return reply as DockerInspect;
+  return reply as DaemonInspect;
 }
 
-export function readExecState(reply: unknown, engine: string): DockerExecState {
-  if (!isRecord(reply) || typeof reply.Running !== 'boolean') throw unexpected('an exec', reply, engine);
+export function readExecState(reply: unknown, daemon: Daemon): DaemonExecState {
+  if (!isRecord(reply) || typeof reply.Running !== 'boolean') throw unexpected('an exec', reply, daemon);
   return {
     running: reply.Running,
-    pid: typeof reply.Pid === 'number' ? reply.Pid : 0,
+    pid: typeof reply.Pid === 'number' ? reply.Pid : undefined,
     exitCode: typeof reply.ExitCode === 'number' ? reply.ExitCode : undefined,
   };
 }
@@ -94,9 +98,9 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
 }
 
-export function unexpected(what: string, reply: unknown, engine: string): ProtocolError {
-  return new ProtocolError(`Docker's reply about ${what} is not what its API says: ${show(reply)}.`, {
-    engine,
+export function unexpected(what: string, reply: unknown, daemon: Daemon): ProtocolError {
+  return new ProtocolError(`${daemon.product}'s reply about ${what} is not what its API says: ${show(reply)}.`, {
+    engine: daemon.engine,
     retryable: true,
     remedy: 'The reply may have been cut off; try again.',
   });

@@ -1,26 +1,27 @@
 /**
- * The calls that this package makes, over dockerode: the only file that loads it. What goes out and what comes back
+ * The calls that the engines make, over dockerode: the only file that loads it. What goes out and what comes back
  * is checked here, and every failure becomes one of core's errors, so that nothing above knows the client library.
  */
 import type { Socket } from 'node:net';
 import { addAbortSignal, type Readable } from 'node:stream';
 import { InvalidArgumentError } from '@crikit/core';
-import type { DockerEndpoint } from './docker-endpoints.js';
+import type { Daemon } from './daemon.js';
+import type { DaemonEndpoint } from './daemon-endpoint.js';
 import {
-  type DockerExecState,
-  type DockerInspect,
-  type DockerListItem,
+  type DaemonExecState,
+  type DaemonInspect,
+  type DaemonListItem,
   isRecord,
   readExecState,
   readInspect,
   readList,
   unexpected,
-} from './docker-replies.js';
-import { hasStatus, mapDockerError } from './map-docker-error.js';
+} from './daemon-replies.js';
+import { hasStatus, mapDaemonError } from './map-daemon-error.js';
 import { settleCall } from './settle-call.js';
 
 /** Body of `POST /containers/{id}/exec`. */
-export interface DockerExecOptions {
+export interface DaemonExecOptions {
   readonly Cmd: readonly string[];
   readonly Env: readonly string[];
   readonly AttachStdin: boolean;
@@ -34,26 +35,38 @@ export interface DockerExecOptions {
   readonly ConsoleSize?: readonly [number, number];
 }
 
-export interface DockerApi {
+export interface EventsQuery {
+  /** As this daemon wants them: lists in Docker, maps in Pouch. */
+  readonly filters: object;
+  /** In seconds since 1970, with a fraction where the daemon reads one. */
+  readonly since?: string;
+}
+
+export interface DockerodeApi {
   /** Version of the API that the calls use: `1.41`. */
   apiVersion: string;
-  listContainers(signal: AbortSignal): Promise<readonly DockerListItem[]>;
-  inspectContainer(id: string, signal: AbortSignal): Promise<DockerInspect>;
-  createExec(id: string, options: DockerExecOptions, signal: AbortSignal): Promise<string>;
+  listContainers(signal: AbortSignal): Promise<readonly DaemonListItem[]>;
+  inspectContainer(id: string, signal: AbortSignal): Promise<DaemonInspect>;
+  createExec(id: string, options: DaemonExecOptions, signal: AbortSignal): Promise<string>;
   /** The hijacked connection: what is read is the output, what is written is stdin. */
   startExec(
     execId: string,
-    options: Pick<DockerExecOptions, 'Tty' | 'ConsoleSize'>,
+    options: Pick<DaemonExecOptions, 'Tty' | 'ConsoleSize'>,
     signal: AbortSignal,
   ): Promise<Readable>;
   /** Undefined when the daemon does not know the exec (any more). */
-  inspectExec(execId: string, signal: AbortSignal): Promise<DockerExecState | undefined>;
+  inspectExec(execId: string, signal: AbortSignal): Promise<DaemonExecState | undefined>;
   resizeExec(execId: string, columns: number, rows: number, signal: AbortSignal): Promise<void>;
   /** `signal` ends the stream as well. */
   getArchive(id: string, path: string, signal: AbortSignal): Promise<Readable>;
   putArchive(id: string, directory: string, tar: Readable, signal: AbortSignal): Promise<void>;
-  /** Events of containers, those since `sinceSeconds` first. */
-  openEvents(sinceSeconds: number | undefined, signal: AbortSignal): Promise<Readable>;
+  /**
+   * The archive route's word about a path: the bits of Go's file mode, undefined when the daemon gives none. A missing
+   * path is an error.
+   */
+  getArchiveMode(id: string, path: string, signal: AbortSignal): Promise<number | undefined>;
+  /** Events that pass the filters, those since then first. */
+  openEvents(query: EventsQuery, signal: AbortSignal): Promise<Readable>;
 }
 
 // The part of dockerode that is used, by structure.
@@ -65,6 +78,7 @@ interface Dockerode {
     inspect(options: object): Promise<unknown>;
     exec(options: object): Promise<{ readonly id?: unknown }>;
     getArchive(options: object): Promise<Readable>;
+    infoArchive(options: object): Promise<Readable & { readonly headers?: Readonly<Record<string, unknown>> }>;
     putArchive(file: Readable, options: object): Promise<unknown>;
   };
   getExec(id: string): {
@@ -76,12 +90,12 @@ interface Dockerode {
 
 type DockerodeConstructor = new (options: object) => Dockerode;
 
-/** Loads the client library and sets it to the endpoint; sends nothing. `engine` is the id that errors carry. */
-export async function createDockerApi(
-  endpoint: DockerEndpoint,
-  engine: string,
+/** Loads the client library and sets it to the endpoint; sends nothing. */
+export async function createDockerodeApi(
+  endpoint: DaemonEndpoint,
+  daemon: Daemon,
   apiVersion: string,
-): Promise<DockerApi> {
+): Promise<DockerodeApi> {
   const { default: Dockerode } = (await import('dockerode')) as { default: DockerodeConstructor };
   const docker = withoutDockerHost(() => new Dockerode(connectOptions(endpoint)));
   const { modem } = docker;
@@ -97,7 +111,7 @@ export async function createDockerApi(
     try {
       return await settleCall(signal, run, onLate);
     } catch (error) {
-      throw mapDockerError(error, { engine, what, changes });
+      throw mapDaemonError(error, { daemon, what, changes });
     }
   };
   const destroy = (stream: Readable): void => void stream.destroy?.();
@@ -114,30 +128,30 @@ export async function createDockerApi(
       const reply = await call('list containers', false, signal, (abortSignal) =>
         docker.listContainers({ all: true, abortSignal }),
       );
-      return readList(reply, engine);
+      return readList(reply, daemon);
     },
 
     async inspectContainer(id, signal) {
-      const container = docker.getContainer(requireId(id));
+      const container = docker.getContainer(requireId(id, daemon));
       const reply = await call(`inspect container ${id}`, false, signal, (abortSignal) =>
         container.inspect({ abortSignal }),
       );
-      return readInspect(reply, engine);
+      return readInspect(reply, daemon);
     },
 
     async createExec(id, options, signal) {
-      const container = docker.getContainer(requireId(id));
+      const container = docker.getContainer(requireId(id, daemon));
       const created = await call(`create an exec in container ${id}`, false, signal, (abortSignal) =>
         container.exec({ ...options, abortSignal }),
       );
       if (typeof created.id !== 'string' || !idPattern.test(created.id)) {
-        throw unexpected('a new exec', created.id ?? null, engine);
+        throw unexpected('a new exec', created.id ?? null, daemon);
       }
       return created.id;
     },
 
     async startExec(execId, { Tty, ConsoleSize }, signal) {
-      const exec = docker.getExec(requireId(execId));
+      const exec = docker.getExec(requireId(execId, daemon));
       const body = { Detach: false, Tty, ...(ConsoleSize === undefined ? {} : { ConsoleSize }) };
       const connection = await call(
         `start exec ${execId}`,
@@ -147,31 +161,31 @@ export async function createDockerApi(
         (abortSignal) => exec.start({ _body: body, hijack: true, abortSignal }),
         destroy,
       );
-      if (!isStream(connection)) throw unexpected('the start of an exec', connection, engine);
+      if (!isStream(connection)) throw unexpected('the start of an exec', connection, daemon);
       return connection;
     },
 
     async inspectExec(execId, signal) {
-      const exec = docker.getExec(requireId(execId));
+      const exec = docker.getExec(requireId(execId, daemon));
       let reply: unknown;
       try {
         reply = await settleCall(signal, (abortSignal) => exec.inspect({ abortSignal }));
       } catch (error) {
         if (hasStatus(error, 404)) return undefined;
-        throw mapDockerError(error, { engine, what: `inspect exec ${execId}`, changes: false });
+        throw mapDaemonError(error, { daemon, what: `inspect exec ${execId}`, changes: false });
       }
-      return readExecState(reply, engine);
+      return readExecState(reply, daemon);
     },
 
     async resizeExec(execId, columns, rows, signal) {
-      const exec = docker.getExec(requireId(execId));
+      const exec = docker.getExec(requireId(execId, daemon));
       await call(`resize the terminal of exec ${execId}`, true, signal, (abortSignal) =>
         exec.resize({ h: rows, w: columns, abortSignal }),
       );
     },
 
     async getArchive(id, path, signal) {
-      const container = docker.getContainer(requireId(id));
+      const container = docker.getContainer(requireId(id, daemon));
       const archive = await call(
         `read ${path} of container ${id}`,
         false,
@@ -179,12 +193,25 @@ export async function createDockerApi(
         (abortSignal) => container.getArchive({ path, abortSignal }),
         destroy,
       );
-      if (!isStream(archive)) throw unexpected('an archive', archive, engine);
+      if (!isStream(archive)) throw unexpected('an archive', archive, daemon);
       return addAbortSignal(signal, archive);
     },
 
+    async getArchiveMode(id, path, signal) {
+      const container = docker.getContainer(requireId(id, daemon));
+      const reply = await call(
+        `look at ${path} in container ${id}`,
+        false,
+        signal,
+        (abortSignal) => container.infoArchive({ path, abortSignal }),
+        destroy,
+      );
+      reply.destroy();
+      return readArchiveMode(reply.headers?.['x-docker-container-path-stat']);
+    },
+
     async putArchive(id, directory, tar, signal) {
-      const container = docker.getContainer(requireId(id));
+      const container = docker.getContainer(requireId(id, daemon));
       try {
         await call(`write to ${directory} of container ${id}`, true, signal, (abortSignal) =>
           container.putArchive(tar, { path: directory, abortSignal }),
@@ -195,20 +222,20 @@ export async function createDockerApi(
       }
     },
 
-    async openEvents(sinceSeconds, signal) {
+    async openEvents({ filters, since }, signal) {
       const events = await call(
         'subscribe to events',
         false,
         signal,
         (abortSignal) =>
           docker.getEvents({
-            filters: JSON.stringify({ type: ['container'] }),
-            ...(sinceSeconds === undefined ? {} : { since: sinceSeconds.toFixed(3) }),
+            filters: JSON.stringify(filters),
+            ...(since === undefined ? {} : { since }),
             abortSignal,
           }),
         destroy,
       );
-      if (!isStream(events)) throw unexpected('events', events, engine);
+      if (!isStream(events)) throw unexpected('events', events, daemon);
       // A stream that is quiet for hours never notices by itself that the machine at its other end is gone.
       (events as { socket?: Socket }).socket?.setKeepAlive(true, keepAliveMs);
       return events;
@@ -223,18 +250,28 @@ const keepAliveMs = 30_000;
 const idPattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 
 /** Throws `InvalidArgumentError` before anything is sent. */
-export function requireId(id: string): string {
+function requireId(id: string, { product }: Daemon): string {
   if (typeof id !== 'string' || !idPattern.test(id)) {
-    throw new InvalidArgumentError(`${JSON.stringify(id)} is no id of a Docker container.`);
+    throw new InvalidArgumentError(`${JSON.stringify(id)} is no id of a ${product} container.`);
   }
   return id;
+}
+
+function readArchiveMode(header: unknown): number | undefined {
+  if (typeof header !== 'string') return undefined;
+  try {
+    const stat: unknown = JSON.parse(Buffer.from(header, 'base64').toString());
+    return isRecord(stat) && typeof stat.mode === 'number' ? stat.mode : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function isStream(value: unknown): value is Readable {
   return isRecord(value) && typeof value.pipe === 'function' && typeof value.on === 'function';
 }
 
-function connectOptions(endpoint: DockerEndpoint): object {
+function connectOptions(endpoint: DaemonEndpoint): object {
   switch (endpoint.kind) {
     case 'unix':
       return { socketPath: endpoint.path };

@@ -1,9 +1,10 @@
 import { UnsupportedError } from '@crikit/core';
 import { describe, expect, test } from 'vitest';
-import { mapDockerError, mapStartFailure } from './map-docker-error.js';
+import { mapDaemonError, mapStartFailure } from './map-daemon-error.js';
 
-const reading = { engine: 'docker:test', what: 'inspect container aa', changes: false };
-const changing = { engine: 'docker:test', what: 'start exec ee', changes: true };
+const daemon = { product: 'Docker', engine: 'docker:test' };
+const reading = { daemon, what: 'inspect container aa', changes: false };
+const changing = { daemon, what: 'start exec ee', changes: true };
 
 /** As docker-modem rejects when Docker answers with an error. */
 function reply(statusCode: number, message: string): Error {
@@ -30,25 +31,25 @@ describe('a reply', () => {
     [500, 'something broke', 'PROTOCOL'],
     [503, 'no backend', 'UNAVAILABLE'],
   ])('%d "%s" is %s', (status, message, code) => {
-    const error = mapDockerError(reply(status, message), reading);
+    const error = mapDaemonError(reply(status, message), reading);
     expect(error).toMatchObject({ code, applied: 'no', engine: 'docker:test' });
     expect(error.message).toContain('Could not inspect container aa');
     expect(error.message).toContain(message);
   });
 
   test('of a server error leaves open whether a change was made', () => {
-    expect(mapDockerError(reply(500, 'something broke'), changing).applied).toBe('unknown');
+    expect(mapDaemonError(reply(500, 'something broke'), changing).applied).toBe('unknown');
   });
 
   test('without a message shows the status', () => {
     const error = Object.assign(new Error(''), { statusCode: 418, json: Buffer.alloc(0) });
-    expect(mapDockerError(error, reading).message).toContain('418');
+    expect(mapDaemonError(error, reading).message).toContain('418');
   });
 });
 
 describe('a system error', () => {
   test.each(['ENOENT', 'ECONNREFUSED', 'EHOSTUNREACH', 'ENOTFOUND'])('%s means that nothing was sent', (code) => {
-    expect(mapDockerError(system(code), changing)).toMatchObject({
+    expect(mapDaemonError(system(code), changing)).toMatchObject({
       code: 'UNAVAILABLE',
       applied: 'no',
       retryable: true,
@@ -56,32 +57,32 @@ describe('a system error', () => {
   });
 
   test.each(['ECONNRESET', 'EPIPE', 'ETIMEDOUT'])('%s leaves open whether a change was made', (code) => {
-    expect(mapDockerError(system(code), changing)).toMatchObject({ code: 'UNAVAILABLE', applied: 'unknown' });
-    expect(mapDockerError(system(code), reading)).toMatchObject({ code: 'UNAVAILABLE', applied: 'no' });
+    expect(mapDaemonError(system(code), changing)).toMatchObject({ code: 'UNAVAILABLE', applied: 'unknown' });
+    expect(mapDaemonError(system(code), reading)).toMatchObject({ code: 'UNAVAILABLE', applied: 'no' });
   });
 
   test('that denies says whom to be', () => {
-    expect(mapDockerError(system('EACCES'), reading)).toMatchObject({ code: 'PERMISSION', applied: 'no' });
-    expect(mapDockerError(system('EACCES'), reading).remedy).toContain('root');
+    expect(mapDaemonError(system('EACCES'), reading)).toMatchObject({ code: 'PERMISSION', applied: 'no' });
+    expect(mapDaemonError(system('EACCES'), reading).remedy).toContain('root');
   });
 });
 
 test('aborts, deadlines and strange things have their own codes', () => {
   const aborted = new AbortController();
   aborted.abort();
-  expect(mapDockerError(aborted.signal.reason, reading).code).toBe('ABORTED');
-  expect(mapDockerError(system('TIMEOUT'), reading)).toMatchObject({ code: 'TIMEOUT', retryable: true });
-  expect(mapDockerError(system('HPE_INVALID_CONSTANT'), reading).code).toBe('PROTOCOL');
-  expect(mapDockerError('what', reading).code).toBe('PROTOCOL');
+  expect(mapDaemonError(aborted.signal.reason, reading).code).toBe('ABORTED');
+  expect(mapDaemonError(system('TIMEOUT'), reading)).toMatchObject({ code: 'TIMEOUT', retryable: true });
+  expect(mapDaemonError(system('HPE_INVALID_CONSTANT'), reading).code).toBe('PROTOCOL');
+  expect(mapDaemonError('what', reading).code).toBe('PROTOCOL');
 });
 
 test('an error of core is left as it is', () => {
   const error = new UnsupportedError('no');
-  expect(mapDockerError(error, reading)).toBe(error);
+  expect(mapDaemonError(error, reading)).toBe(error);
 });
 
 describe('a command that could not be started', () => {
-  const about = { engine: 'docker:test', container: 'aa', command: 'x' };
+  const about = { daemon, container: 'aa', command: 'x' };
   const runc = 'OCI runtime exec failed: exec failed: unable to start container process: ';
 
   test.each([

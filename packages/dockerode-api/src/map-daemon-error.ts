@@ -18,9 +18,10 @@ import {
   UserNotFoundError,
   WorkingDirNotFoundError,
 } from '@crikit/core';
+import type { Daemon } from './daemon.js';
 
 export interface FailedCall {
-  readonly engine: string;
+  readonly daemon: Daemon;
   /** For messages: `inspect container 4f5e`. */
   readonly what: string;
   /** Whether the request would have changed something, so that a lost answer leaves the outcome open. */
@@ -28,13 +29,13 @@ export interface FailedCall {
 }
 
 /** What dockerode, Node's sockets or an abort threw, as one of core's errors. */
-export function mapDockerError(error: unknown, call: FailedCall): CrikitError {
+export function mapDaemonError(error: unknown, call: FailedCall): CrikitError {
   if (isCrikitError(error)) return error;
   const { statusCode, code, name } = (error ?? {}) as { statusCode?: unknown; code?: unknown; name?: unknown };
   if (typeof statusCode === 'number') return mapReply(statusCode, daemonMessage(error), error, call);
   const lost: Applied = call.changes ? 'unknown' : 'no';
   const message = `Could not ${call.what}: ${error instanceof Error ? error.message : String(error)}.`;
-  const options = { engine: call.engine, cause: error };
+  const options = { engine: call.daemon.engine, cause: error };
   if (code === 'TIMEOUT') return new EngineTimeoutError(message, { ...options, applied: lost, retryable: true });
   if (code === 'ABORT_ERR' || name === 'AbortError') {
     return new OperationAbortedError(message, { ...options, applied: lost });
@@ -51,7 +52,7 @@ export function mapDockerError(error: unknown, call: FailedCall): CrikitError {
       ...options,
       applied: 'no',
       retryable: true,
-      remedy: 'Look whether the Docker daemon runs.',
+      remedy: `Look whether the ${call.daemon.product} daemon runs.`,
     });
   }
   if (typeof code === 'string' && /^(E[A-Z0-9]+|ERR_STREAM_PREMATURE_CLOSE|HPE_.*)$/.test(code)) {
@@ -72,7 +73,7 @@ const neverConnected: ReadonlySet<string> = new Set([
   'EAI_AGAIN',
 ]);
 
-/** True when Docker answered with this status: `hasStatus(error, 404)`. */
+/** True when the daemon answered with this status: `hasStatus(error, 404)`. */
 export function hasStatus(error: unknown, status: number): boolean {
   return (error as { statusCode?: unknown } | null)?.statusCode === status;
 }
@@ -84,8 +85,8 @@ function daemonMessage(error: unknown): string {
 }
 
 function mapReply(status: number, said: string, cause: unknown, call: FailedCall): CrikitError {
-  const message = `Could not ${call.what}: ${said === '' ? `Docker answered with status ${status}` : said}.`;
-  const options: CrikitErrorOptions = { engine: call.engine, applied: 'no', cause };
+  const message = `Could not ${call.what}: ${said === '' ? `${call.daemon.product} answered with status ${status}` : said}.`;
+  const options: CrikitErrorOptions = { engine: call.daemon.engine, applied: 'no', cause };
   // The text comes before the status: stopped is 409 on some routes and 500 on others, a missing path 404 or 400.
   if (/\bis paused\b/i.test(said)) {
     return new ContainerPausedError(message, { ...options, retryable: true, remedy: 'Resume it first.' });
@@ -93,12 +94,14 @@ function mapReply(status: number, said: string, cause: unknown, call: FailedCall
   if (/\bis not running\b|\bis restarting\b|container (is )?stopped/i.test(said)) {
     return new ContainerNotRunningError(message, { ...options, retryable: /restarting/i.test(said) });
   }
-  if (/could not find the file|no such file or directory|not a directory|no such directory/i.test(said)) {
+  if (
+    /could not find the file|no such file or directory|not a directory|no such directory|not dir position/i.test(said)
+  ) {
     return new PathNotFoundError(message, options);
   }
   if (status === 404) return new NoSuchContainerError(message, options);
   if (status === 409) return new ContainerNotRunningError(message, options);
-  if (status === 401 || status === 403 || /permission denied|read-only/i.test(said)) {
+  if (status === 401 || status === 403 || /permission denied|read[- ]only/i.test(said)) {
     return new PermissionDeniedError(message, options);
   }
   if (status === 400 && /client version .* is too (new|old)/i.test(said)) {
@@ -117,17 +120,17 @@ function mapReply(status: number, said: string, cause: unknown, call: FailedCall
   return new ProtocolError(message, options);
 }
 
-/** What Docker writes to stdout instead of the command's output when the command cannot be started. */
+/** What a daemon writes to stdout instead of the command's output when the command cannot be started. */
 export function mapStartFailure(
   said: string,
   exitCode: number | undefined,
-  about: { readonly engine: string; readonly container: string; readonly command: string },
+  about: { readonly daemon: Daemon; readonly container: string; readonly command: string },
 ): CrikitError {
   const text = said.trim();
   const message = `Could not start ${JSON.stringify(about.command)} in container ${about.container}: ${
-    text === '' ? `Docker gives exit code ${exitCode} and no process` : text
+    text === '' ? `${about.daemon.product} gives exit code ${exitCode} and no process` : text
   }.`;
-  const options: CrikitErrorOptions = { engine: about.engine, applied: 'no' };
+  const options: CrikitErrorOptions = { engine: about.daemon.engine, applied: 'no' };
   // The command itself stands quoted after `exec:`; only what precedes it is the runtime's own wording.
   const quoted = text.search(/exec: ["`]|executable file `/);
   const own = quoted === -1 ? text : text.slice(0, quoted);

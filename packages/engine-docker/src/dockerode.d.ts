@@ -1,5 +1,0 @@
-/** The published types miss abort signals and lie about streams, so docker-api.ts says itself what it uses. */
-declare module 'dockerode' {
-  const Dockerode: new (options: object) => unknown;
-  export default Dockerode;
-}

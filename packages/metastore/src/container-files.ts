@@ -3,6 +3,7 @@ import {
   type Container,
   type ContainerRoot,
   containerIdsOfPid,
+  getHostAccess,
   listProcesses,
   openRootOfContainer,
 } from '@crikit/core';
@@ -11,7 +12,7 @@ import type { Snapshot } from './snapshot.js';
 
 export type ContainerFiles = Pick<
   MetaStore,
-  'readFile' | 'stat' | 'readDir' | 'writeFile' | 'openRoot' | 'listProcesses' | 'getContainerByPid'
+  'readFile' | 'stat' | 'readDir' | 'writeFile' | 'openRoot' | 'listProcesses' | 'getContainerByPid' | 'getHostAccess'
 >;
 
 export interface ContainerFilesInput {
@@ -52,6 +53,7 @@ export function createContainerFiles({ hostRoot, findTarget, snapshot }: Contain
         ...(state.pid === 0 ? {} : { pid: state.pid }),
       });
     },
+    getHostAccess: async (target) => getHostAccess(findTarget(target), { hostRoot }),
     getContainerByPid: (pid) => {
       const { keysById, containersByKey } = snapshot();
       // The outermost that is known: further inside a container can give itself any name.

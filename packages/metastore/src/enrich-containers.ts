@@ -89,8 +89,8 @@ export function createEnrichment(options: EnrichmentOptions): Enrichment {
   const jobs = new Set<Promise<void>>();
   const found = new Map<Subject, Record<string, unknown>>();
   const queue: { readonly subject: Subject; readonly pass: ProcessPass }[] = [];
-  // Refreshes of all containers fall on the same moments, so that one pass serves them; those of several agents do not.
-  const phase = Math.random();
+  /** What is refreshed at the same intervals is refreshed together, so that one pass over /proc serves all. */
+  const refreshes = new Map<number, { readonly tasks: Map<Task, Subject>; readonly cancel: () => void }>();
   let lastBatchMs = Number.NEGATIVE_INFINITY;
   let cancelBatch: (() => void) | undefined;
   let cancelGather: (() => void) | undefined;
@@ -163,6 +163,28 @@ export function createEnrichment(options: EnrichmentOptions): Enrichment {
   const makeDueIn = (subject: Subject, task: Task, delayMs: number): void => {
     task.state = 'waiting';
     task.cancelTimer = clock.setTimer(() => makeDue(subject, task), delayMs);
+  };
+
+  const makeDueWithOthers = (subject: Subject, task: Task, refreshMs: number): void => {
+    task.state = 'waiting';
+    let refresh = refreshes.get(refreshMs);
+    if (refresh === undefined) {
+      const tasks = new Map<Task, Subject>();
+      const cancel = clock.setTimer(() => {
+        refreshes.delete(refreshMs);
+        for (const [each, owner] of tasks) makeDue(owner, each);
+      }, refreshMs);
+      refresh = { tasks, cancel };
+      refreshes.set(refreshMs, refresh);
+    }
+    const { tasks, cancel } = refresh;
+    tasks.set(task, subject);
+    task.cancelTimer = () => {
+      tasks.delete(task);
+      if (tasks.size > 0) return;
+      cancel();
+      refreshes.delete(refreshMs);
+    };
   };
 
   const scheduleBatch = (): void => {
@@ -296,7 +318,7 @@ export function createEnrichment(options: EnrichmentOptions): Enrichment {
       task.failures = 0;
       note(subject, enricher.name, value);
       if (enricher.refreshMs === undefined) task.state = 'idle';
-      else makeDueIn(subject, task, untilRefresh(enricher.refreshMs));
+      else makeDueWithOthers(subject, task, enricher.refreshMs);
     } catch (error) {
       if (isCurrent()) fail(subject, task, error);
     } finally {
@@ -314,13 +336,8 @@ export function createEnrichment(options: EnrichmentOptions): Enrichment {
       'a container could not be enriched',
     );
     if (isRetryable(error)) makeDueIn(subject, task, Math.min(maxRetryMs, firstRetryMs * 2 ** (task.failures - 1)));
-    else if (enricher.refreshMs !== undefined) makeDueIn(subject, task, untilRefresh(enricher.refreshMs));
+    else if (enricher.refreshMs !== undefined) makeDueWithOthers(subject, task, enricher.refreshMs);
     else task.state = 'idle';
-  };
-
-  const untilRefresh = (refreshMs: number): number => {
-    const now = clock.now();
-    return (Math.floor(now / refreshMs - phase) + 1 + phase) * refreshMs - now;
   };
 
   const note = (subject: Subject, name: string, value: unknown): void => {

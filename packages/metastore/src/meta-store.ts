@@ -13,6 +13,7 @@ import type {
   ExecRequest,
   ExecResult,
   FileStatus,
+  HostAccess,
   Pod,
   ReadDirOptions,
   ReadFileOptions,
@@ -133,6 +134,8 @@ export interface MetaStore extends AsyncDisposable {
     data: string | Uint8Array | Readable,
     options?: WriteFileOptions,
   ): Promise<void>;
+  /** What this process may do to the container from the host, and why no more. Rejects as `engine` throws. */
+  getHostAccess(container: StoreTarget): Promise<HostAccess>;
   /** The container's processes, from the host's /proc; empty when it has none. See core's `listProcesses`. */
   listProcesses(
     container: StoreTarget,

@@ -76,6 +76,7 @@ export * from './exec-request.js';
 export { getHostAccess, type HostAccess, type HostAccessLevel } from './host-access.js';
 export { defaultHostRoot, type HostPathOptions, hostPath, transferToHostPathForContainer } from './host-path.js';
 export * from './kubernetes-pod.js';
+export type { KubernetesNode } from './kubernetes-node.js';
 export {
   type ContainerProcess,
   type ListAllProcessesOptions,

@@ -1,15 +1,14 @@
 import { ClosedError, type KubernetesPod } from '@crikit/core';
 import { claimOfMarks } from './claim-of-marks.js';
-import { isPodSourceError, PodSourceError } from './errors/pod-source-error.js';
+import { connectApiServer, convertConnectError } from './connect-api-server.js';
+import type { PodSourceError } from './errors/pod-source-error.js';
+import { followNode } from './follow-node.js';
 import { type ListWatch, startListWatch } from './kubernetes-list-watch.js';
 import type { KubernetesCredentials } from './kubernetes-request.js';
 import { createPodInventory, type PodInventory } from './pod-inventory.js';
 import type { PodSource, PodSourceContext, PodSourceSession } from './pod-source.js';
 import { defaultPodSourceTimings, type PodSourceTimings } from './pod-source-timings.js';
-import { createRequestPace } from './request-pace.js';
-import { requireNodeName } from './require-node-name.js';
 import { createStateReporter } from './state-reporter.js';
-import { wait } from './wait.js';
 
 /** What all sources that ask Kubernetes have in common. */
 export interface KubernetesPodsOptions {
@@ -48,6 +47,7 @@ export function apiServerPods(options: ApiServerPodsOptions): PodSource {
     name: options.name,
     podOfContainer: claimOfMarks,
     open: (context) => openApiServerPods(options, context),
+    openNode: (context) => followNode(options, context),
   };
 }
 
@@ -105,33 +105,10 @@ export function followApiServer(
   const { signal } = closing;
   let listWatch: ListWatch | undefined;
 
-  const connect = async (): Promise<ApiServerConnection | undefined> => {
-    const pace = createRequestPace({ clock, ...timings });
-    while (!signal.aborted) {
-      pace.noteRequest();
-      try {
-        const connection = await options.connect(context);
-        requireNodeName(connection.nodeName);
-        return connection;
-      } catch (cause) {
-        if (signal.aborted) break;
-        const error = convertConnectError(cause, options.name);
-        if (!error.retryable) {
-          onFinal(error);
-          return undefined;
-        }
-        onFailure(error);
-        logger.warn({ err: error, podSource: options.name }, 'the API server cannot be found');
-      }
-      await wait(pace.pauseMs({ failed: true }), { clock, signal });
-    }
-    return undefined;
-  };
-
   const run = async (): Promise<void> => {
     // Callbacks come after `open` has returned.
     await Promise.resolve();
-    const connection = await connect();
+    const connection = await connectApiServer(options, context, { signal, onFailure, onFinal });
     if (connection === undefined || signal.aborted) return;
     listWatch = startListWatch<KubernetesPod>({
       server: connection.server,
@@ -163,16 +140,6 @@ export function followApiServer(
       await ended;
     },
   };
-}
-
-function convertConnectError(cause: unknown, name: string): PodSourceError {
-  if (isPodSourceError(cause)) return cause;
-  const { message, retryable } = cause as { message?: unknown; retryable?: unknown };
-  return new PodSourceError(
-    retryable === false ? 'UNSUPPORTED' : 'UNAVAILABLE',
-    `The pod source ${name} cannot connect: ${String(message ?? cause)}`,
-    { cause },
-  );
 }
 
 /** The promise `ready` of a session. */

@@ -19,6 +19,8 @@ export interface ContainerFacts {
   readonly container: Container;
   readonly marks?: KubernetesMarks;
   readonly claim?: PodClaim;
+  /** Schemes in front of ids by which Kubernetes means this container's engine. */
+  readonly idSchemes: readonly string[];
   /** Why the engine's last answers are missing; the container is shown as it was known before. */
   readonly failure?: CrikitError;
 }

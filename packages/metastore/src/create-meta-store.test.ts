@@ -30,7 +30,8 @@ afterEach(async () => {
 });
 
 function makeStore(options: MetaStoreOptions): MetaStore {
-  const store = createMetaStore({ enrichment: false, ...options });
+  // What is gone is gone here; kubernetes-store.test.ts has the grace period.
+  const store = createMetaStore({ enrichment: false, gracePeriodMs: 0, ...options });
   stores.push(store);
   return store;
 }

@@ -1,7 +1,8 @@
 import { ClosedError } from '@crikit/core';
-import { createReadiness, followApiServer } from './api-server-pods.js';
+import { type ApiServerPodsOptions, createReadiness, followApiServer } from './api-server-pods.js';
 import { claimOfMarks } from './claim-of-marks.js';
 import type { PodSourceError } from './errors/pod-source-error.js';
+import { followNode } from './follow-node.js';
 import { connectInCluster, type InClusterPodsOptions, isInCluster } from './in-cluster-pods.js';
 import { type KubeletPodsOptions, type KubeletPoll, pollKubelet } from './kubelet-pods.js';
 import { createPodInventory, type PodInventory } from './pod-inventory.js';
@@ -26,7 +27,13 @@ export function defaultPods(options: DefaultPodsOptions = {}): PodSource {
     podOfContainer: claimOfMarks,
     open: (context) =>
       isInCluster(context.environment) ? openClusterPods(options, context) : openContainersOnly(context),
+    openNode: (context) =>
+      isInCluster(context.environment) ? followNode(describeApiServer(options), context) : undefined,
   };
+}
+
+function describeApiServer(options: DefaultPodsOptions): ApiServerPodsOptions {
+  return { ...options, name: 'default', connect: (context) => connectInCluster(options, context) };
 }
 
 function openContainersOnly(context: PodSourceContext): PodSourceSession {
@@ -131,36 +138,32 @@ function openClusterPods(options: DefaultPodsOptions, context: PodSourceContext)
     },
   };
 
-  const apiServer = followApiServer(
-    { ...options, name: 'default', connect: (connectContext) => connectInCluster(options, connectContext) },
-    context,
-    {
-      inventory: apiServerInventory,
-      onLive: () => {
-        isApiServerLive = teller === 'api-server';
-        if (!isApiServerLive) return;
-        apiServerError = undefined;
-        stopKubelet();
-        report('live', 'api-server');
-      },
-      onFailure: (error) => {
-        isApiServerLive = false;
-        apiServerError = error;
-        if (!isKubeletLive) report('stale', 'api-server', error);
-        if (kubelet === undefined && options.kubelet !== false) {
-          cancelFallBack ??= clock.setTimer(startKubelet, options.fallBackAfterMs ?? 5_000);
-        }
-      },
-      onFinal: (error) => {
-        isApiServerGivenUp = true;
-        apiServerError = error;
-        report('stale', 'api-server', error);
-        // The kubelet knows its own node's name.
-        if (options.kubelet === false) gate.reject(error);
-        else startKubelet();
-      },
+  const apiServer = followApiServer(describeApiServer(options), context, {
+    inventory: apiServerInventory,
+    onLive: () => {
+      isApiServerLive = teller === 'api-server';
+      if (!isApiServerLive) return;
+      apiServerError = undefined;
+      stopKubelet();
+      report('live', 'api-server');
     },
-  );
+    onFailure: (error) => {
+      isApiServerLive = false;
+      apiServerError = error;
+      if (!isKubeletLive) report('stale', 'api-server', error);
+      if (kubelet === undefined && options.kubelet !== false) {
+        cancelFallBack ??= clock.setTimer(startKubelet, options.fallBackAfterMs ?? 5_000);
+      }
+    },
+    onFinal: (error) => {
+      isApiServerGivenUp = true;
+      apiServerError = error;
+      report('stale', 'api-server', error);
+      // The kubelet knows its own node's name.
+      if (options.kubelet === false) gate.reject(error);
+      else startKubelet();
+    },
+  });
 
   return {
     ready: gate.ready,

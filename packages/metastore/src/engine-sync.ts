@@ -31,6 +31,8 @@ export interface EngineSyncOptions {
   readonly reconcileIntervalMs: number;
   /** What the engine says now of some containers (undefined: gone), and when the engine says that it happened. */
   onFacts(facts: ReadonlyMap<string, ContainerFacts | undefined>, engineTimes: ReadonlyMap<string, number>): void;
+  /** The engine told of something, which is being looked up. */
+  onEvent(): void;
 }
 
 export interface EngineSync {
@@ -91,6 +93,7 @@ export function createEngineSync(options: EngineSyncOptions): EngineSync {
   let synced = false;
   let staleSinceMs: number | undefined;
   let lastSyncMs: number | undefined;
+  let lagMs: number | undefined;
   let lastError: CrikitError | undefined;
   let cancelReconcile: (() => void) | undefined;
   let reconciling = false;
@@ -227,6 +230,7 @@ export function createEngineSync(options: EngineSyncOptions): EngineSync {
       facts.set(key, record === undefined ? undefined : factsOf(key, record));
     }
     options.onFacts(facts, times);
+    for (const timeMs of times.values()) lagMs = clock.now() - timeMs;
   };
 
   const factsOf = (key: string, record: ContainerRecord): ContainerFacts | undefined => {
@@ -236,6 +240,7 @@ export function createEngineSync(options: EngineSyncOptions): EngineSync {
     return {
       key,
       container: convertDetailToContainer(engine, told, options.hostRoot),
+      idSchemes: engine.containerIdSchemes,
       ...(told.kubernetes === undefined ? {} : { marks: told.kubernetes }),
       ...(claim === undefined ? {} : { claim }),
       ...(record.failure === undefined ? {} : { failure: record.failure }),
@@ -409,6 +414,7 @@ export function createEngineSync(options: EngineSyncOptions): EngineSync {
       onEvent: ({ reference, timeMs }) => {
         engineTimes.set(keyOf(reference), timeMs);
         touch(reference);
+        options.onEvent();
       },
       onLost: lose,
     },
@@ -436,6 +442,8 @@ export function createEngineSync(options: EngineSyncOptions): EngineSync {
       failingContainers: [...records.values()].filter(({ failures }) => failures > 0).length,
       ...(engine.version === undefined ? {} : { version: engine.version }),
       ...(staleSinceMs === undefined ? {} : { staleSinceMs }),
+      ...(lastSyncMs === undefined ? {} : { ageMs: staleSinceMs === undefined ? 0 : clock.now() - staleSinceMs }),
+      ...(lagMs === undefined ? {} : { lagMs }),
       ...(lastSyncMs === undefined ? {} : { lastSyncMs }),
       ...(lastError === undefined ? {} : { error: { code: lastError.code, message: lastError.message } }),
     }),

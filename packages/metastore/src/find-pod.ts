@@ -1,7 +1,10 @@
 import type { Pod } from '@crikit/core';
-import { podNameKey, type Snapshot } from './snapshot.js';
+import { canonicalIp, podNameKey, type Snapshot } from './snapshot.js';
 
-/** Of several pods of one name (one was deleted and another made) the one that lives, else the one started last. */
+/**
+ * Of several pods of one name (one was deleted and another made) the one that the source of pods has, then the one that
+ * lives, else the one started last.
+ */
 export function findPodByName(snapshot: Snapshot, namespace: string, name: string): Pod | undefined {
   const uids = snapshot.uidsByName.get(podNameKey(namespace, name));
   if (uids === undefined) return undefined;
@@ -22,9 +25,17 @@ export function findPodBySandboxId(snapshot: Snapshot, sandboxId: string): Pod |
   return undefined;
 }
 
+export function findPodsByIp(snapshot: Snapshot, asked: string, hostNetwork: boolean): readonly Pod[] {
+  const ip = canonicalIp(asked);
+  const uids = snapshot.uidsByIp.get(ip) ?? [];
+  const all = hostNetwork ? [...uids, ...(snapshot.uidsByHostNetworkIp.get(ip) ?? [])] : uids;
+  return all.flatMap((uid) => snapshot.podsByUid.get(uid) ?? []);
+}
+
 function rank(pod: Pod): number {
-  if (pod.sandbox !== undefined) return 2;
-  return pod.all.length > 0 ? 1 : 0;
+  const isInSource = pod.object !== undefined && !pod.diagnostics.some(({ code }) => code === 'not-in-source');
+  const isStaying = isInSource && pod.object?.metadata?.deletionTimestamp === undefined;
+  return (isInSource ? 8 : 0) + (isStaying ? 4 : 0) + (pod.sandbox !== undefined ? 2 : pod.all.length > 0 ? 1 : 0);
 }
 
 function lastStart(pod: Pod): string {

@@ -15,11 +15,13 @@ export {
   type PodSourceErrorCode,
   type PodSourceErrorOptions,
 } from './errors/pod-source-error.js';
+export type { ContainerExplanation } from './explain-container.js';
 export { type InClusterPodsOptions, inClusterPods } from './in-cluster-pods.js';
 export { type KubeletPodsOptions, kubeletPods } from './kubelet-pods.js';
 export type { KubernetesCredentials, KubernetesTls } from './kubernetes-request.js';
 export { type LabelPodsOptions, labelPods } from './label-pods.js';
-export type { EventsOptions, MetaStore, StoreTarget } from './meta-store.js';
+export type { LocalAgentMeta } from './local-agent-meta.js';
+export type { EventsOptions, MetaStore, StoreTarget, WaitForContainer, WaitForPod } from './meta-store.js';
 export type {
   ContainerAddedEvent,
   ContainerChangedEvent,
@@ -32,9 +34,10 @@ export type {
   ResyncEvent,
 } from './meta-store-event.js';
 export type { MetaStoreOptions, StartOptions } from './meta-store-options.js';
-export type { EngineStatus, MetaStoreStatus } from './meta-store-status.js';
+export type { EngineStatus, MetaStoreStatus, PodSourceStatus } from './meta-store-status.js';
 export { podIdentity } from './pod-identity.js';
 export type {
+  NodeContext,
   PodClaim,
   PodSource,
   PodSourceContext,
@@ -44,3 +47,4 @@ export type {
 } from './pod-source.js';
 export type { PodSourceTimings } from './pod-source-timings.js';
 export type { HelperOptions } from './provision-helper.js';
+export type { WaitOptions } from './waiters.js';

@@ -60,6 +60,7 @@ function makeFacts({
   return {
     key: id,
     container,
+    idSchemes: ['memory'],
     marks: {
       kind: k8sName === undefined ? 'sandbox' : 'container',
       podUid: 'uid',

@@ -11,6 +11,7 @@ import {
   type PodPhase,
   resolveApp,
   resolvePodHostname,
+  resolvePodOwner,
   type SidecarPredicate,
   type SidecarRule,
 } from '@crikit/core';
@@ -27,11 +28,15 @@ export interface JoinInput {
   readonly uid: string;
   readonly namespace: string;
   readonly name: string;
-  /** The Kubernetes object; absent for a pod that is known by its containers alone. */
+  /** The Kubernetes object, the last known one; absent for a pod that is known by its containers alone. */
   readonly object?: KubernetesPod;
+  /** Whether the source of pods has the pod now; `unasked`: there is none that tells of pods. Default: `unasked`. */
+  readonly inSource?: 'yes' | 'no' | 'unasked';
   /** Whether the pod ought to have a sandbox. */
   readonly sandboxed: boolean;
   readonly members: readonly ContainerFacts[];
+  /** Containers that claim the pod and were not let in. Default: none. */
+  readonly refused?: readonly ContainerFacts[];
   /** Names of all containers that the pod was ever seen with. */
   readonly knownContainerNames: readonly string[];
 }
@@ -50,6 +55,8 @@ const foreignLabelPrefixes = ['io.kubernetes.', 'io.cri-containerd.', annotation
 
 export function joinPod(input: JoinInput, rules: JoinRules): JoinedPod {
   const { uid, namespace, name, object } = input;
+  // What the source said of a pod that it has forgotten is a matter of the past; its containers tell how it goes on.
+  const current = input.inSource === 'no' ? undefined : object;
   const { accepted, refused } = separateForged(input.members);
   const sandboxes = accepted.filter(isMarkedSandbox);
   const runningSandboxes = sandboxes.filter(({ container }) => container.state.status === 'running');
@@ -81,7 +88,7 @@ export function joinPod(input: JoinInput, rules: JoinRules): JoinedPod {
     uid,
     namespace,
     name,
-    phase: phaseOf(object) ?? phaseOfContainers(joined, sandboxContainers),
+    phase: phaseOf(current) ?? phaseOfContainers(joined, sandboxContainers),
     labels,
     annotations,
     all: Object.freeze(all),
@@ -91,12 +98,19 @@ export function joinPod(input: JoinInput, rules: JoinRules): JoinedPod {
     ephemeralContainers: Object.freeze(joined.filter(({ role }) => role === 'ephemeral')),
     exited: Object.freeze(joined.filter((container) => !all.includes(container))),
     hostname: resolvePodHostname({ name, labels, object }, rules.hostname).value,
-    diagnostics: diagnose(input, accepted, refused, runningSandboxes.length, sidecars.failures),
+    diagnostics: diagnose(
+      input,
+      accepted,
+      [...refused, ...(input.refused ?? [])],
+      runningSandboxes.length,
+      sidecars.failures,
+    ),
     ...optional('object', object),
     ...optional('sandbox', live === undefined ? undefined : containers.get(live.key)),
     ...optional('app', resolveApp({ name, labels, object }, rules.app)?.value),
     ...optional('ip', object?.status?.podIP),
     ...optional('hostIP', object?.status?.hostIP),
+    ...optional('owner', object === undefined ? undefined : resolvePodOwner(object)),
   };
   return { pod: Object.freeze(pod), containers };
 }
@@ -192,14 +206,28 @@ function belongsToLive(container: Container, liveSandbox: Container | undefined)
 }
 
 function diagnose(
-  { sandboxed, uid }: JoinInput,
+  { sandboxed, uid, object, inSource = 'unasked' }: JoinInput,
   accepted: readonly ContainerFacts[],
   refused: readonly ContainerFacts[],
   runningSandboxes: number,
   sidecarFailures: readonly string[],
 ): readonly PodDiagnostic[] {
   const diagnostics: PodDiagnostic[] = [];
-  if (sandboxed && runningSandboxes === 0) {
+  if (inSource === 'no') {
+    diagnostics.push({
+      code: 'not-in-source',
+      message:
+        object === undefined
+          ? 'The source of pods does not know this pod; it is shown as its containers tell.'
+          : 'The source of pods knows this pod no more; its containers are still there.',
+    });
+  }
+  if (accepted.length === 0) {
+    // Before the kubelet has begun there is nothing to miss.
+    if (object?.status?.phase === 'Running') {
+      diagnostics.push({ code: 'no-containers', message: 'No engine shows a container of this pod.' });
+    }
+  } else if (sandboxed && runningSandboxes === 0) {
     diagnostics.push({ code: 'no-running-sandbox', message: 'No sandbox of this pod is running.' });
   }
   if (runningSandboxes > 1) {

@@ -22,9 +22,12 @@ import type {
   WriteFileOptions,
 } from '@crikit/core';
 import type { MetaStoreEvent } from './meta-store-event.js';
+import type { ContainerExplanation } from './explain-container.js';
+import type { LocalAgentMeta } from './local-agent-meta.js';
 import type { StartOptions } from './meta-store-options.js';
 import type { MetaStoreStatus } from './meta-store-status.js';
 
+import type { WaitOptions } from './waiters.js';
 /**
  * What names a container to a store: its id (full, its first 12 characters, any prefix of at least 6 that fits one
  * only, each with or without a scheme such as `docker://`), a container of the store, or a reference.
@@ -32,6 +35,18 @@ import type { MetaStoreStatus } from './meta-store-status.js';
 export type StoreTarget = string | Container | ContainerReference;
 
 export interface EventsOptions {
+export type WaitForContainer =
+  /** As for `getContainerByCid`. */
+  | { readonly cid: string }
+  /** As for `getContainerByPid`; looked at again with each change of the store. */
+  | { readonly pid: number };
+
+export type WaitForPod =
+  | { readonly pod: { readonly namespace: string; readonly name: string } }
+  | { readonly podUid: string };
+
+export type WaitTarget = WaitForContainer | WaitForPod;
+
   /** Ends the iteration. */
   readonly signal?: AbortSignal;
   /** Events that may wait for this reader before they are replaced by one `resync`. Default: 1,000. */
@@ -60,13 +75,22 @@ export interface MetaStore extends AsyncDisposable {
   /** Like `getPod`; throws `NoPodError`. */
   getPodOrThrow(namespace: string, name: string): Pod;
   getPodByUid(uid: string): Pod | undefined;
-  /** By the id of its sandbox, a former one included; full, or its first 12 characters. */
+  /**
+   * Within the grace period also a pod that is not shown any more (deleted, or finished), with `deletedAt`. The same
+   * goes for the other look-ups by ids, but not for names and addresses, which soon are another's.
+   */
+  /** The pods with this address; those on the node's network, which all have the node's, only when asked for. */
+  getPodsByIp(ip: string, options?: { readonly hostNetwork?: boolean }): readonly Pod[];
+  /** By the id of its sandbox, a former one included; full, or its first 12 characters. As `getPodByUid`. */
   getPodBySandboxId(sandboxId: string): Pod | undefined;
   /** Like `getPodBySandboxId`; throws `NoPodError`. */
   getPodBySandboxIdOrThrow(sandboxId: string): Pod;
-  /** Undefined when no pod owns the container, or its pod is not shown (any more). */
+  /** Undefined when no pod owns the container, or its pod is not shown (any more). As `getPodByUid`. */
   getPodOf(container: Pick<Container, 'podUid'>): Pod | undefined;
-  /** Throws `AmbiguousContainerError`, with the candidates, when the id fits several. */
+  /**
+   * Within the grace period also a container that the engine no longer has, with `deletedAt`. Throws
+   * `AmbiguousContainerError`, with the candidates, when the id fits several.
+   */
   getContainerByCid(cid: string): Container | undefined;
   /**
    * The container that a process of this node is in, by the names of its control groups; `pid` as `<hostRoot>/proc`
@@ -80,8 +104,8 @@ export interface MetaStore extends AsyncDisposable {
   getAllContainers(options?: { readonly withoutPod?: boolean }): readonly Container[];
 
   /**
-   * Free values of the caller's for one container. The map stays the same while the container is known to the store, and
-   * is forgotten with it; undefined for an unknown one. Throws `AmbiguousContainerError`.
+   * Free values of the caller's for one container. The map stays the same while the container is known to the store, its
+   * grace period included, and is forgotten with it; undefined for an unknown one. Throws `AmbiguousContainerError`.
    */
   attributes(cid: string): Map<string, unknown> | undefined;
 
@@ -94,6 +118,19 @@ export interface MetaStore extends AsyncDisposable {
   events(options?: EventsOptions): AsyncIterableIterator<MetaStoreEvent>;
   status(): MetaStoreStatus;
 
+  /**
+   * Resolves with the container or pod as soon as the store shows it, at once when it does already. Rejects with
+   * `NoSuchContainerError` or `NoPodError` when `timeoutMs` has passed, with `ABORTED` when the signal aborts, with
+   * `ClosedError`, with `AmbiguousContainerError`.
+   */
+  waitFor(target: WaitForContainer, options?: WaitOptions): Promise<Container>;
+  waitFor(target: WaitForPod, options?: WaitOptions): Promise<Pod>;
+  /**
+   * Why the store knows a container and shows it as it does: engine, pod, role; or why it does not. Never throws.
+   */
+  explain(cid: string): ContainerExplanation;
+  /** Who the agent is, and where, as far as it is known now. */
+  localAgentMeta(): LocalAgentMeta;
   /**
    * The engine of a container. Without an argument the only engine; throws `InvalidArgumentError` when there are several,
    * `EngineUnavailableError` when there is none. Throws `NoSuchContainerError`, `AmbiguousContainerError`.

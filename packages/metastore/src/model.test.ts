@@ -128,6 +128,7 @@ test('after any history the store shows what the engine has, and its events tell
     fc.asyncProperty(steps, fc.boolean(), async (history, revisions) => {
       const { definition, control } = createInMemoryEngine({ revisions });
       const options = {
+        gracePeriodMs: 0,
         engines: [definition],
         reconcileIntervalMs: 10,
         trackFinishedPods: true,

@@ -1,4 +1,4 @@
-import type { ContainerSummary, CrikitError, KubernetesPod, Logger } from '@crikit/core';
+import type { ContainerSummary, CrikitError, KubernetesNode, KubernetesPod, Logger } from '@crikit/core';
 import type { Clock } from './clock.js';
 
 /** The pod that a container says it belongs to. */
@@ -21,6 +21,17 @@ export interface PodSource {
    * by `ready` when no waiting can mend it. Absent: all that the source knows comes from containers.
    */
   open?(context: PodSourceContext): PodSourceSession;
+  /**
+   * Starts to follow the Node object of this node, for `store.localAgentMeta()`. Returns at once, never throws and tries
+   * for ever. Disposing of what it gives ends that. Absent, or when it gives undefined: there is no Node object to be had.
+   */
+  openNode?(context: NodeContext): AsyncDisposable | undefined;
+}
+
+/** What a store gives to a source that follows the node. */
+export interface NodeContext extends Pick<PodSourceContext, 'environment' | 'hostRoot' | 'logger' | 'clock'> {
+  /** Takes the Node object each time that it changes; undefined when it is gone. Must not throw. */
+  onNode(node: KubernetesNode | undefined): void;
 }
 
 /** What a store gives to a source that it opens. */

@@ -18,6 +18,10 @@ export interface Snapshot {
   readonly uidsByName: Index;
   /** Uids by the ids of sandboxes, present and former ones. */
   readonly uidsBySandboxId: Index;
+  /** Uids of pods that have not finished, by their own addresses. */
+  readonly uidsByIp: Index;
+  /** The same for pods on the node's network, by the node's addresses. */
+  readonly uidsByHostNetworkIp: Index;
   /** Keys by full id, by the first 12 characters, by the engine's and the spec's name. */
   readonly keysById: Index;
   readonly keysByShortId: Index;
@@ -41,6 +45,8 @@ export const emptySnapshot: Snapshot = Object.freeze({
   containersByKey: new Map(),
   uidsByName: new Map(),
   uidsBySandboxId: new Map(),
+  uidsByIp: new Map(),
+  uidsByHostNetworkIp: new Map(),
   keysById: new Map(),
   keysByShortId: new Map(),
   keysByName: new Map(),
@@ -63,6 +69,8 @@ export function nextSnapshot(previous: Snapshot, { pods, containers }: SnapshotC
     containersByKey,
     uidsByName: reindexPods(previous.uidsByName, (pod) => [podNameKey(pod.namespace, pod.name)]),
     uidsBySandboxId: reindexPods(previous.uidsBySandboxId, sandboxIdsOf),
+    uidsByIp: reindexPods(previous.uidsByIp, (pod) => (isOnHostNetwork(pod) ? [] : ipsOf(pod))),
+    uidsByHostNetworkIp: reindexPods(previous.uidsByHostNetworkIp, (pod) => (isOnHostNetwork(pod) ? ipsOf(pod) : [])),
     keysById: reindexContainers(previous.keysById, ({ id }) => [id]),
     keysByShortId: reindexContainers(previous.keysByShortId, ({ shortId }) => [shortId]),
     keysByName: reindexContainers(previous.keysByName, ({ name, k8sName }) =>
@@ -82,6 +90,23 @@ function sandboxIdsOf(pod: Pod): readonly string[] {
     else if (container.sandboxId !== undefined) ids.add(container.sandboxId);
   }
   return [...ids];
+}
+
+function isOnHostNetwork({ object }: Pod): boolean {
+  return object?.spec?.hostNetwork === true;
+}
+
+/** The addresses of a pod that has finished may be another's by now. */
+function ipsOf({ phase, ip, object }: Pod): readonly string[] {
+  if (phase === 'Succeeded' || phase === 'Failed') return [];
+  const ips = new Set((object?.status?.podIPs ?? []).flatMap((each) => each.ip ?? []));
+  if (ip !== undefined) ips.add(ip);
+  return [...ips].map(canonicalIp);
+}
+
+/** One spelling for each address; an IPv4 address may come as sockets show it, `::ffff:10.0.0.7`. */
+export function canonicalIp(ip: string): string {
+  return ip.toLowerCase().replace(/^::ffff:(?=\d+\.)/, '');
 }
 
 function withChanges<Value>(

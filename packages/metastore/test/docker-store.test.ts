@@ -141,7 +141,8 @@ describeWithDocker('a store on dockerd', ({ socketPath }) => {
     const last = store.events({ signal: AbortSignal.timeout(30_000) });
     await removeContainer(socketPath, id);
     await waitForEvent(last, (event) => event.type === 'container-removed' && event.container.id === id);
-    expect(store.getContainerByCid(id)).toBeUndefined();
+    expect(store.getAllContainers({ withoutPod: true }).map((container) => container.id)).not.toContain(id);
+    expect(store.getContainerByCid(id)?.deletedAt).toBeDefined();
     expect(store.getPod('', name)).toBeUndefined();
     expect(calls).not.toContain('list');
   });

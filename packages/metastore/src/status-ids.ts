@@ -1,0 +1,64 @@
+/** Which pod's status names which container, so that a container without marks finds its pod. */
+import type { KubernetesContainerStatus, KubernetesPod } from '@crikit/core';
+
+export interface StatusId {
+  readonly scheme: string;
+  readonly uid: string;
+  readonly namespace: string;
+  readonly podName: string;
+  /** The container's name in the pod's spec. */
+  readonly containerName: string;
+}
+
+export interface StatusIds {
+  /** Replaces what the status of one pod says; undefined: nothing any more. */
+  set(uid: string, pod: KubernetesPod | undefined): void;
+  /** Bare ids, without schemes. */
+  idsOf(uid: string): readonly string[];
+  schemesOf(uid: string): ReadonlySet<string>;
+  find(id: string, schemes: readonly string[]): StatusId | undefined;
+}
+
+const noSchemes: ReadonlySet<string> = new Set();
+
+export function createStatusIds(): StatusIds {
+  const byId = new Map<string, StatusId>();
+  const byPod = new Map<string, { readonly ids: readonly string[]; readonly schemes: ReadonlySet<string> }>();
+  return {
+    set: (uid, pod) => {
+      for (const id of byPod.get(uid)?.ids ?? []) if (byId.get(id)?.uid === uid) byId.delete(id);
+      byPod.delete(uid);
+      if (pod === undefined) return;
+      const ids: string[] = [];
+      const schemes = new Set<string>();
+      for (const { name, containerID = '' } of statusesOf(pod)) {
+        const [, scheme, id] = /^([^:/]+):\/\/(.+)$/.exec(containerID) ?? [];
+        if (scheme === undefined || id === undefined) continue;
+        ids.push(id);
+        schemes.add(scheme);
+        byId.set(id, {
+          scheme,
+          uid,
+          namespace: pod.metadata?.namespace ?? '',
+          podName: pod.metadata?.name ?? '',
+          containerName: name,
+        });
+      }
+      if (ids.length > 0) byPod.set(uid, { ids, schemes });
+    },
+    idsOf: (uid) => byPod.get(uid)?.ids ?? [],
+    schemesOf: (uid) => byPod.get(uid)?.schemes ?? noSchemes,
+    find: (id, schemes) => {
+      const found = byId.get(id);
+      return found !== undefined && schemes.includes(found.scheme) ? found : undefined;
+    },
+  };
+}
+
+function statusesOf({ status }: KubernetesPod): readonly KubernetesContainerStatus[] {
+  return [
+    ...(status?.containerStatuses ?? []),
+    ...(status?.initContainerStatuses ?? []),
+    ...(status?.ephemeralContainerStatuses ?? []),
+  ];
+}

@@ -75,8 +75,8 @@ export { isWorkingDirNotFoundError, WorkingDirNotFoundError } from './errors/wor
 export * from './exec-request.js';
 export { getHostAccess, type HostAccess, type HostAccessLevel } from './host-access.js';
 export { defaultHostRoot, type HostPathOptions, hostPath, transferToHostPathForContainer } from './host-path.js';
-export * from './kubernetes-pod.js';
 export type { KubernetesNode } from './kubernetes-node.js';
+export * from './kubernetes-pod.js';
 export {
   type ContainerProcess,
   type ListAllProcessesOptions,

@@ -21,20 +21,19 @@ import type {
   StatOptions,
   WriteFileOptions,
 } from '@crikit/core';
-import type { MetaStoreEvent } from './meta-store-event.js';
 import type { ContainerExplanation } from './explain-container.js';
 import type { LocalAgentMeta } from './local-agent-meta.js';
+import type { MetaStoreEvent } from './meta-store-event.js';
 import type { StartOptions } from './meta-store-options.js';
 import type { MetaStoreStatus } from './meta-store-status.js';
-
 import type { WaitOptions } from './waiters.js';
+
 /**
  * What names a container to a store: its id (full, its first 12 characters, any prefix of at least 6 that fits one
  * only, each with or without a scheme such as `docker://`), a container of the store, or a reference.
  */
 export type StoreTarget = string | Container | ContainerReference;
 
-export interface EventsOptions {
 export type WaitForContainer =
   /** As for `getContainerByCid`. */
   | { readonly cid: string }
@@ -47,6 +46,7 @@ export type WaitForPod =
 
 export type WaitTarget = WaitForContainer | WaitForPod;
 
+export interface EventsOptions {
   /** Ends the iteration. */
   readonly signal?: AbortSignal;
   /** Events that may wait for this reader before they are replaced by one `resync`. Default: 1,000. */
@@ -74,11 +74,11 @@ export interface MetaStore extends AsyncDisposable {
   getPod(namespace: string, name: string): Pod | undefined;
   /** Like `getPod`; throws `NoPodError`. */
   getPodOrThrow(namespace: string, name: string): Pod;
-  getPodByUid(uid: string): Pod | undefined;
   /**
    * Within the grace period also a pod that is not shown any more (deleted, or finished), with `deletedAt`. The same
    * goes for the other look-ups by ids, but not for names and addresses, which soon are another's.
    */
+  getPodByUid(uid: string): Pod | undefined;
   /** The pods with this address; those on the node's network, which all have the node's, only when asked for. */
   getPodsByIp(ip: string, options?: { readonly hostNetwork?: boolean }): readonly Pod[];
   /** By the id of its sandbox, a former one included; full, or its first 12 characters. As `getPodByUid`. */
@@ -117,7 +117,6 @@ export interface MetaStore extends AsyncDisposable {
    */
   events(options?: EventsOptions): AsyncIterableIterator<MetaStoreEvent>;
   status(): MetaStoreStatus;
-
   /**
    * Resolves with the container or pod as soon as the store shows it, at once when it does already. Rejects with
    * `NoSuchContainerError` or `NoPodError` when `timeoutMs` has passed, with `ABORTED` when the signal aborts, with
@@ -131,6 +130,7 @@ export interface MetaStore extends AsyncDisposable {
   explain(cid: string): ContainerExplanation;
   /** Who the agent is, and where, as far as it is known now. */
   localAgentMeta(): LocalAgentMeta;
+
   /**
    * The engine of a container. Without an argument the only engine; throws `InvalidArgumentError` when there are several,
    * `EngineUnavailableError` when there is none. Throws `NoSuchContainerError`, `AmbiguousContainerError`.

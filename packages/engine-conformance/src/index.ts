@@ -23,4 +23,5 @@ export {
 } from './in-memory-engine.js';
 export type { InMemoryContainer } from './in-memory-engine-container.js';
 export type { InMemoryCommand, InMemoryProcess } from './in-memory-engine-exec.js';
+export { describeSessionBehaviour, type SessionSuiteOptions } from './session-suite.js';
 export { type SuiteRunner, waitUntil } from './suite-runner.js';

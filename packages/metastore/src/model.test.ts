@@ -2,12 +2,14 @@
  * Random histories of containers, pods, lost events and engines that go away. When all is quiet again the store must
  * show what the engine has, and the events, replayed from nothing, must give what the store shows.
  */
-import type { Container, Pod } from '@crikit/core';
+import type { Container } from '@crikit/core';
 import { createInMemoryEngine, type InMemoryEngineControl } from '@crikit/engine-conformance';
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
+import { containerKey } from './container-facts.js';
 import { createMetaStore } from './create-meta-store.js';
 import type { MetaStoreEvent } from './meta-store-event.js';
+import { replayEvents } from './replay-events.js';
 
 type Step =
   | { readonly kind: 'pod'; readonly name: number }
@@ -79,44 +81,6 @@ async function take(step: Step, control: InMemoryEngineControl, number: number):
   }
 }
 
-/** What the events say that there is. Throws where they contradict themselves. */
-function replay(events: readonly MetaStoreEvent[]): { pods: Map<string, Pod>; containers: Map<string, Container> } {
-  const pods = new Map<string, Pod>();
-  const containers = new Map<string, Container>();
-  for (const event of events) {
-    switch (event.type) {
-      case 'pod-added':
-        expect(pods.has(event.pod.uid)).toBe(false);
-        pods.set(event.pod.uid, event.pod);
-        break;
-      case 'pod-changed':
-        expect(pods.get(event.pod.uid)).toBe(event.previous);
-        pods.set(event.pod.uid, event.pod);
-        break;
-      case 'pod-removed':
-        expect(pods.get(event.pod.uid)).toBe(event.pod);
-        pods.delete(event.pod.uid);
-        break;
-      case 'container-added':
-        expect(containers.has(event.container.id)).toBe(false);
-        containers.set(event.container.id, event.container);
-        break;
-      case 'container-changed':
-      case 'container-enriched':
-        expect(containers.get(event.container.id)).toBe(event.previous);
-        containers.set(event.container.id, event.container);
-        break;
-      case 'container-removed':
-        expect(containers.get(event.container.id)).toBe(event.container);
-        containers.delete(event.container.id);
-        break;
-      case 'resync':
-        throw new Error('this reader is quick enough');
-    }
-  }
-  return { pods, containers };
-}
-
 const byId = <Item extends { id: string } | { uid: string }>(items: Iterable<Item>): Item[] =>
   [...items].sort((one, other) => (idOf(one) < idOf(other) ? -1 : 1));
 const idOf = (item: { id: string } | { uid: string }): string => ('uid' in item ? item.uid : item.id);
@@ -178,11 +142,11 @@ test('after any history the store shows what the engine has, and its events tell
         await store.close();
         await reading;
       }
-      const replayed = replay(events);
+      const replayed = replayEvents(events);
       expect(byId(replayed.containers.values())).toEqual(byId(store.getAllContainers({ withoutPod: true })));
       expect(byId(replayed.pods.values())).toEqual(byId(store.getAllPods()));
       for (const container of store.getAllContainers({ withoutPod: true })) {
-        expect(replayed.containers.get(container.id)).toBe(container);
+        expect(replayed.containers.get(containerKey(container.engineId, container))).toBe(container);
       }
     }),
     { numRuns: 60 },

@@ -5,7 +5,7 @@ import { chmod, lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink,
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { EngineFixture, FixtureContainer } from './engine-fixture.js';
-import type { SuiteRunner } from './suite-runner.js';
+import { type SuiteRunner, skipTest } from './suite-runner.js';
 
 export interface CopySuiteOptions {
   readonly runner: SuiteRunner;
@@ -13,7 +13,7 @@ export interface CopySuiteOptions {
 }
 
 export function describeCopyBehaviour({ runner, createFixture }: CopySuiteOptions): void {
-  const { describe, test, beforeAll, afterAll } = runner;
+  const { describe, beforeAll, afterAll } = runner;
 
   describe('copy behaviour', () => {
     let fixture: EngineFixture;
@@ -28,6 +28,12 @@ export function describeCopyBehaviour({ runner, createFixture }: CopySuiteOption
       await fixture?.close();
       await rm(local, { recursive: true, force: true });
     });
+
+    const test = (name: string, run: () => Promise<void>): void =>
+      runner.test(name, async (...context) => {
+        if (fixture.engine.supports('copy', await fixture.engine.getContainerDetail(container.target))) await run();
+        else skipTest(context, 'nothing can copy to or from this engine’s containers');
+      });
 
     const inside = async (script: string): Promise<string> => {
       const { stdout } = await fixture.engine.exec(container.target, { cmd: ['sh', '-c', script], check: true });

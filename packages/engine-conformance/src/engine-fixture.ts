@@ -1,4 +1,5 @@
-import type { ContainerEngine, ContainerTarget } from '@crikit/core';
+import type { ContainerEngine, ContainerTarget, EngineDefinition, EngineDriver } from '@crikit/core';
+import type { SuiteRunner } from './suite-runner.js';
 
 /** What a container of a suite is made from. */
 export interface FixtureContainerOptions {
@@ -11,15 +12,22 @@ export interface FixtureContainerOptions {
   /** Default: something that stays. */
   readonly cmd?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
-/** A real engine with what a suite does to it; the engine's author writes this. */
-export interface EngineFixture {
-  readonly engine: ContainerEngine;
+/** What makes containers for a suite, by other means than the package under test; the engine's author writes this. */
+export interface ContainerFixture {
   /** Creates and starts a container. */
   runContainer(options?: FixtureContainerOptions): Promise<FixtureContainer>;
-  /** Removes what was left over and closes the engine. */
+  /** Removes what was left over. */
   close(): Promise<void>;
+}
+
+/** The same with a connected engine, which its `close` closes too. */
+export interface EngineFixture extends ContainerFixture {
+  readonly engine: ContainerEngine;
+  /** What `engine` was made of. Default: one that honours every field of an exec request. */
+  readonly driver?: EngineDriver;
 }
 
 export interface FixtureContainer {
@@ -34,4 +42,15 @@ export interface FixtureContainer {
   resume(): Promise<void>;
   /** Whatever its state; harmless when it is gone. */
   remove(): Promise<void>;
+}
+
+/** What every suite of `describeEngineConformance` is given. */
+export interface DriverSuiteOptions {
+  readonly runner: SuiteRunner;
+  readonly definition: EngineDefinition;
+  createFixture(): Promise<DriverFixture>;
+}
+
+export interface DriverFixture extends EngineFixture {
+  readonly driver: EngineDriver;
 }

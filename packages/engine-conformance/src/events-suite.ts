@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { ContainerChange, ContainerSummary, EngineEvent } from '@crikit/core';
 import type { EngineFixture, FixtureContainer } from './engine-fixture.js';
-import { type SuiteRunner, waitUntil } from './suite-runner.js';
+import { type SuiteRunner, skipTest, waitUntil } from './suite-runner.js';
 
 export interface EventsSuiteOptions {
   readonly runner: SuiteRunner;
@@ -10,7 +10,7 @@ export interface EventsSuiteOptions {
 }
 
 export function describeEventsBehaviour({ runner, createFixture }: EventsSuiteOptions): void {
-  const { describe, test, beforeAll, afterAll } = runner;
+  const { describe, beforeAll, afterAll } = runner;
 
   describe('events behaviour', () => {
     let fixture: EngineFixture;
@@ -20,6 +20,11 @@ export function describeEventsBehaviour({ runner, createFixture }: EventsSuiteOp
     afterAll(async () => {
       await fixture?.close();
     });
+    const test = (name: string, run: () => Promise<void>): void =>
+      runner.test(name, async (...context) => {
+        if (fixture.engine.supports('events')) await run();
+        else skipTest(context, 'the engine declares no events');
+      });
 
     const follow = () => {
       const events: EngineEvent[] = [];
@@ -130,6 +135,27 @@ export function describeEventsBehaviour({ runner, createFixture }: EventsSuiteOp
         .map(({ action }) => action)
         .filter((action) => action !== 'updated');
       assert.deepEqual(actions, ['created', 'started', 'exited', 'removed']);
+      stop.abort();
+      await reading;
+    });
+
+    runner.test('without the feature, changes are found by listing', async (...context) => {
+      if (fixture.engine.supports('events')) {
+        skipTest(context, 'the engine declares events');
+        return;
+      }
+      const stop = new AbortController();
+      const seen: ContainerChange[] = [];
+      const reading = (async () => {
+        for await (const change of fixture.engine.events({ signal: stop.signal })) seen.push(change);
+      })();
+      const container = await fixture.runContainer();
+      const told = (action: string) =>
+        seen.some((change) => change.reference.id === container.id && change.action === action);
+      await waitUntil('the start', () => told('started'), 30_000);
+      await container.remove();
+      await waitUntil('the removal', () => told('removed'), 30_000);
+      assert.ok(seen.every(({ origin }) => origin === 'list'));
       stop.abort();
       await reading;
     });

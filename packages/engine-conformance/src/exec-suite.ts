@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { ExecRequest, ExecTimeoutError, RunningExec } from '@crikit/core';
+import type { ExecField, ExecRequest, ExecTimeoutError, RunningExec } from '@crikit/core';
 import type { EngineFixture, FixtureContainer } from './engine-fixture.js';
-import { type SuiteRunner, waitUntil } from './suite-runner.js';
+import { type SuiteRunner, skipTest, waitUntil } from './suite-runner.js';
 
 export interface ExecSuiteOptions {
   readonly runner: SuiteRunner;
@@ -30,6 +30,14 @@ export function describeExecBehaviour({ runner, createFixture }: ExecSuiteOption
     afterAll(async () => {
       await fixture?.close();
     });
+
+    /** A test that only an engine can pass that declares these fields of an exec request. */
+    const testWith = (fields: readonly ExecField[], name: string, run: () => Promise<void>): void =>
+      test(name, async (...context) => {
+        const missing = fields.filter((field) => fixture.driver?.execFields.has(field) === false);
+        if (missing.length > 0) skipTest(context, `the engine declares no ${missing.join(', ')}`);
+        else await run();
+      });
 
     const run = (request: ExecRequest, container: FixtureContainer = shell) =>
       fixture.engine.exec(container.target, request);
@@ -66,7 +74,7 @@ export function describeExecBehaviour({ runner, createFixture }: ExecSuiteOption
         });
       }
 
-      test('have every byte as it was', async () => {
+      testWith(['stdin'], 'have every byte as it was', async () => {
         const bytes = Buffer.from(Array.from({ length: 256 }, (_, index) => index));
         const { stdout } = await run({ cmd: ['cat'], input: bytes });
         assert.deepEqual(stdout, bytes);
@@ -117,13 +125,13 @@ export function describeExecBehaviour({ runner, createFixture }: ExecSuiteOption
         ['app:shared', 'uid=1000(app) gid=2000(shared)'],
         ['4242:4243', 'uid=4242 gid=4243'],
       ] as const) {
-        test(`runs as ${user ?? 'root when no user is given'}`, async () => {
+        testWith(['user'], `runs as ${user ?? 'root when no user is given'}`, async () => {
           const said = await outputOf({ cmd: ['id'], ...(user === undefined ? {} : { user }) }, users);
           assert.ok(said.startsWith(expected), said);
         });
       }
 
-      test('gives a named user the groups that the container’s own files say', async () => {
+      testWith(['user'], 'gives a named user the groups that the container’s own files say', async () => {
         const groups = (await outputOf({ cmd: ['id', '-G'], user: 'app' }, users)).trim().split(' ');
         assert.deepEqual(groups.sort(), ['1000', '2000', '2001']);
       });
@@ -149,7 +157,8 @@ export function describeExecBehaviour({ runner, createFixture }: ExecSuiteOption
         ['in an unknown directory', { cmd: ['true'], workingDir: '/no/such/directory' }, 'WORKDIR_NOT_FOUND'],
         ['with a tty and not there', { cmd: ['no-such-command'], tty: true }, 'COMMAND_NOT_FOUND'],
       ] as const) {
-        test(`when it is ${what}`, async () => {
+        const fields = (['user', 'tty'] as const).filter((field) => field in request);
+        testWith(fields, `when it is ${what}`, async () => {
           await assert.rejects(run(request), { code, applied: 'no' });
           const running = await fixture.engine.execAsync(shell.target, request).catch((error: unknown) => ({ error }));
           if ('error' in running) {
@@ -162,7 +171,7 @@ export function describeExecBehaviour({ runner, createFixture }: ExecSuiteOption
         });
       }
 
-      test('also in an image that has no shell', async () => {
+      testWith(['env', 'stdin'], 'also in an image that has no shell', async () => {
         const bare = await fixture.runContainer({ image: 'no-shell' });
         await assert.rejects(run({ cmd: ['sh'] }, bare), { code: 'COMMAND_NOT_FOUND' });
         assert.equal(await outputOf({ cmd: ['/bin/cat'], input: 'still here' }, bare), 'still here');
@@ -204,25 +213,25 @@ export function describeExecBehaviour({ runner, createFixture }: ExecSuiteOption
         assert.equal(await outputOf({ cmd: ['cat'] }), '');
       });
 
-      test('takes text, bytes, streams and iterables', async () => {
+      testWith(['stdin'], 'takes text, bytes, streams and iterables', async () => {
         for (const input of ['abc', Buffer.from('abc'), Readable.from(['a', 'bc']), pieces('a', 'b', 'c')]) {
           assert.equal(await outputOf({ cmd: ['cat'], input }), 'abc');
         }
       });
 
-      test('is half-closed: what the command says afterwards still arrives', async () => {
+      testWith(['stdin'], 'is half-closed: what the command says afterwards still arrives', async () => {
         const { stdout, exitCode } = await sh('cat >/dev/null; echo after; exit 7', { input: 'x'.repeat(100_000) });
         assert.equal(stdout.toString(), 'after\n');
         assert.equal(exitCode, 7);
       });
 
-      test('need not be read by the command', async () => {
+      testWith(['stdin'], 'need not be read by the command', async () => {
         const { stdout, exitCode } = await sh('echo ignored; exit 5', { input: Buffer.alloc(8 * 1024 * 1024) });
         assert.equal(stdout.toString(), 'ignored\n');
         assert.equal(exitCode, 5);
       });
 
-      test('that fails to be read kills the command', async () => {
+      testWith(['stdin'], 'that fails to be read kills the command', async () => {
         const broken = Readable.from(
           (async function* () {
             yield 'beginning';
@@ -236,7 +245,7 @@ export function describeExecBehaviour({ runner, createFixture }: ExecSuiteOption
         await waitUntil('the command is gone', async () => (await processesWith('sleep 3131')).length === 0);
       });
 
-      test('can be written to and read from in turn', async () => {
+      testWith(['stdin'], 'can be written to and read from in turn', async () => {
         const running = await fixture.engine.execAsync(shell.target, { cmd: ['cat'], input: 'pipe' });
         const said: string[] = [];
         running.stdout.on('data', (chunk: Buffer) => said.push(chunk.toString()));
@@ -252,7 +261,7 @@ export function describeExecBehaviour({ runner, createFixture }: ExecSuiteOption
     });
 
     describe('a terminal', () => {
-      test('is one, with one stream for both outputs', async () => {
+      testWith(['tty'], 'is one, with one stream for both outputs', async () => {
         const { stdout, stderr, exitCode } = await sh('test -t 0 -a -t 1 -a -t 2 && echo out; echo err >&2; exit 6', {
           tty: true,
         });
@@ -262,14 +271,14 @@ export function describeExecBehaviour({ runner, createFixture }: ExecSuiteOption
       });
 
       for (const input of ['a line\n', 'half a line', '']) {
-        test(`ends the command’s input after ${JSON.stringify(input)}`, async () => {
+        testWith(['tty', 'stdin'], `ends the command’s input after ${JSON.stringify(input)}`, async () => {
           const { exitCode, stdout } = await sh('cat >/tmp/typed; echo; cat /tmp/typed | wc -c', { tty: true, input });
           assert.equal(exitCode, 0);
           assert.match(stdout.toString(), new RegExp(`\\b${input.length}\\r\\n$`));
         });
       }
 
-      test('has the size that was asked for, and another when it is resized', async () => {
+      testWith(['tty', 'stdin'], 'has the size that was asked for, and another when it is resized', async () => {
         const running = await fixture.engine.execAsync(shell.target, {
           // The trap reports every change, and input ends it.
           cmd: ['sh', '-c', 'trap "stty size" WINCH; stty size; while ! read -t 1 line; do :; done'],
@@ -288,7 +297,7 @@ export function describeExecBehaviour({ runner, createFixture }: ExecSuiteOption
         assert.deepEqual(await running.result, { exitCode: 0 });
       });
 
-      test('hands on what engines use as keys to detach', async () => {
+      testWith(['tty', 'stdin'], 'hands on what engines use as keys to detach', async () => {
         const running = await fixture.engine.execAsync(shell.target, {
           cmd: ['sh', '-c', 'stty raw -echo; echo ready; head -c 3 | od -An -tx1'],
           tty: true,
@@ -346,7 +355,7 @@ export function describeExecBehaviour({ runner, createFixture }: ExecSuiteOption
         await assert.rejects(sh('exit 0', { signal: AbortSignal.abort() }), { code: 'ABORTED', applied: 'no' });
       });
 
-      test('kill the command of another user', async () => {
+      testWith(['user'], 'kill the command of another user', async () => {
         await assert.rejects(
           sh('exec sleep 6161', { timeoutMs: 400, user: 'app' }, users),
           (error: ExecTimeoutError) => {
@@ -446,7 +455,7 @@ export function describeExecBehaviour({ runner, createFixture }: ExecSuiteOption
         assert.deepEqual(await running.result, { exitCode: 0 });
       });
 
-      test('tells that 100 MiB of stdin arrived as they were sent', async () => {
+      testWith(['stdin'], 'tells that 100 MiB of stdin arrived as they were sent', async () => {
         const piece = randomBytes(1024 * 1024);
         const hash = createHash('sha256');
         const input = (async function* () {

@@ -75,8 +75,10 @@ export function startInMemoryExec(options: InMemoryExecOptions): ExecHandle {
   const killed = new AbortController();
 
   const { promise: exit, resolve } = withResolvers<ExecExit>();
+  const over = new AbortController();
   const finish = (outcome: ExecExit): void => {
     resolve(outcome);
+    over.abort();
     stdout.end();
     stderr.end();
   };
@@ -102,7 +104,8 @@ export function startInMemoryExec(options: InMemoryExecOptions): ExecHandle {
           }),
         });
       },
-      { once: true },
+      // The engine outlives its commands.
+      { once: true, signal: over.signal },
     );
     runCommand(command, {
       containerId: options.containerId,

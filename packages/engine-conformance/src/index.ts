@@ -1,5 +1,16 @@
 export { type CopySuiteOptions, describeCopyBehaviour } from './copy-suite.js';
-export type { EngineFixture, FixtureContainer, FixtureContainerOptions } from './engine-fixture.js';
+export {
+  CONFORMANCE_SUITES,
+  type ConformanceSuite,
+  describeEngineConformance,
+  type EngineConformanceOptions,
+} from './describe-engine-conformance.js';
+export type {
+  ContainerFixture,
+  EngineFixture,
+  FixtureContainer,
+  FixtureContainerOptions,
+} from './engine-fixture.js';
 export { describeEventsBehaviour, type EventsSuiteOptions } from './events-suite.js';
 export { describeExecBehaviour, type ExecSuiteOptions } from './exec-suite.js';
 export {

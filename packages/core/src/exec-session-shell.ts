@@ -70,6 +70,7 @@ const speechGraceMs = 10_000;
 /** After a kill: how long the shell may take to tell the end. */
 const tellAfterKillMs = 500;
 const killRounds = 3;
+const signalGraceMs = 1_000;
 const endGraceMs = 2_000;
 const drainGraceMs = 500;
 
@@ -352,7 +353,8 @@ function createSessionShell(
           if (!begun && first.exit.kind === 'exited') throw new ShellGoneError();
           throw await lostError(cmd, first.exit);
         case 'paused':
-          void retire();
+          // Its end is confirmed when the container goes on; by then the shell must have been signalled.
+          await withinTime(retire(), signalGraceMs);
           throw new ContainerPausedError(`Container ${reference.id} is paused.`, { engine, retryable: true });
         case 'unanswered':
           await retire();

@@ -31,7 +31,8 @@ export function localShellDriver(shell: readonly string[]): LocalShellDriver {
           detached: true,
           stdio: 'pipe',
           cwd: request.workingDir,
-          env: { PATH: process.env.PATH, ...fromLines(request.env) },
+          // Without SHLVL bash takes the socket that Node gives it for a remote login.
+          env: { SHLVL: '1', PATH: process.env.PATH, ...fromLines(request.env) },
         });
         if (!request.stdin) child.stdin.end();
         const exit = new Promise<ExecExit>((resolve) => {

@@ -55,14 +55,14 @@ export function describeSessionBehaviour({ runner, createFixture }: SessionSuite
       const { stdout } = await session.exec({ cmd: ['sh', '-c', script] });
       return stdout.toString();
     };
-    /** All processes but those of the question. */
+    /** All that live but those of the question; where nobody reaps them, zombies stay. */
     const processes = async (container: FixtureContainer) => {
-      const { stdout } = await fixture.engine.exec(container.target, { cmd: ['ps', '-o', 'pid,args'] });
+      const { stdout } = await fixture.engine.exec(container.target, { cmd: ['ps', '-o', 'pid,stat,args'] });
       return stdout
         .toString()
         .split('\n')
         .slice(1)
-        .filter((line) => line.trim() !== '' && !line.includes('ps -o pid,args'));
+        .filter((line) => line.trim() !== '' && !/^ *\d+ +Z|ps -o pid,stat,args/.test(line));
     };
 
     test('a container without `sh` is a typed error that names `exec`', async () => {

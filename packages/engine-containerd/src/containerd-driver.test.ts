@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import {
   create,
   type DescMessage,
@@ -5,11 +8,11 @@ import {
   type MessageInitShape,
   type MessageShape,
 } from '@bufbuild/protobuf';
-import type { ContainerReference, EngineDriver } from '@crikit/core';
-import { afterEach, describe, expect, test } from 'vitest';
+import { type ContainerReference, type EngineDriver, silentLogger } from '@crikit/core';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ContainerdClient, UnaryOptions } from './containerd-client.js';
 import { createContainerdDriver } from './containerd-driver.js';
-import type { ExecFifos } from './exec-fifos.js';
+import { createExecFifos, type ExecFifos } from './exec-fifos.js';
 import { type Container, Containers } from './generated/containers_pb.js';
 import { Tasks } from './generated/tasks_pb.js';
 import { taskStatus } from './list-tasks.js';
@@ -57,7 +60,11 @@ function fakeClient(answers: Readonly<Record<string, Answer>>): { client: Contai
 let driver: EngineDriver;
 afterEach(() => driver[Symbol.asyncDispose]());
 
-function driverOf(answers: Readonly<Record<string, Answer>>, namespaces = ['k8s.io']): { calls: string[] } {
+function driverOf(
+  answers: Readonly<Record<string, Answer>>,
+  namespaces = ['k8s.io'],
+  fifos = noFifos,
+): { calls: string[] } {
   const { client, calls } = fakeClient(answers);
   driver = createContainerdDriver({
     client,
@@ -66,7 +73,7 @@ function driverOf(answers: Readonly<Record<string, Answer>>, namespaces = ['k8s.
     socketPath: '/s',
     namespaces,
     hostRoot: '/',
-    fifos: noFifos,
+    fifos,
   });
   return { calls };
 }
@@ -188,6 +195,77 @@ describe('a shim that hangs', () => {
     };
     driverOf({ 'Containers.List': () => ({ containers }), 'Tasks.List': lost, 'Tasks.Get': lost });
     await expect(driver.listAllContainers({ signal })).rejects.toMatchObject({ code: 'UNAVAILABLE', retryable: true });
+  });
+});
+
+describe('an exec', () => {
+  const request = { cmd: ['true'], env: [], tty: false, stdin: false };
+  const started: unknown[] = [];
+  const answersOf = (containers: readonly Container[]) => {
+    const waiting = [...containers];
+    return {
+      'Containers.List': () => ({ containers: [plainContainer('c', { process: { env: ['WHICH=old'] } })] }),
+      'Tasks.List': () => ({ tasks: [task('c')] }),
+      'Containers.Get': () => ({ container: waiting.length > 1 ? waiting.shift() : waiting[0] }),
+      'Tasks.Exec': ({ spec }: Record<string, unknown>) => {
+        started.push(JSON.parse(Buffer.from((spec as { value: Uint8Array }).value).toString()).env);
+        return {};
+      },
+      'Tasks.Wait': () => ({ exitStatus: 0 }),
+      'Tasks.Start': () => ({ pid: 9 }),
+      'Tasks.DeleteProcess': () => ({}),
+    };
+  };
+  let folder: string;
+  let fifos: ExecFifos;
+  beforeEach(async () => {
+    started.length = 0;
+    folder = mkdtempSync(join(tmpdir(), 'crikit-driver-'));
+    const options = { engine: 'containerd', directory: folder, hostRoot: '/', logger: silentLogger };
+    fifos = await createExecFifos({ ...options, program: 'no-such-mkfifo' });
+  });
+  afterEach(async () => {
+    await fifos.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  test('starts with what was known before when that still holds', async () => {
+    const container = plainContainer('c', { process: { env: ['WHICH=old'] } });
+    const { calls } = driverOf(answersOf([container]), ['k8s.io'], fifos);
+    await driver.listAllContainers({ signal });
+    const handle = await driver.startExec(named('c'), request, { signal });
+    expect(await handle.exit).toEqual({ kind: 'exited', exitCode: 0 });
+    expect(started).toEqual([['WHICH=old']]);
+    expect(calls.filter((call) => call === 'Tasks.Start')).toHaveLength(1);
+  });
+
+  test('never starts with what has changed since', async () => {
+    const updatedAt = { seconds: 1_795_000_001n };
+    const container = plainContainer('c', { process: { env: ['WHICH=new'] } }, { updatedAt });
+    const { calls } = driverOf(answersOf([container]), ['k8s.io'], fifos);
+    await driver.listAllContainers({ signal });
+    const handle = await driver.startExec(named('c'), request, { signal });
+    expect(await handle.exit).toEqual({ kind: 'exited', exitCode: 0 });
+    expect(started).toEqual([['WHICH=old'], ['WHICH=new']]);
+    expect(calls.filter((call) => call === 'Tasks.Start')).toHaveLength(1);
+  });
+
+  test('whose start fails is deleted, and the zero that containerd then tells is not believed', async () => {
+    const answers = answersOf([plainContainer('c')]);
+    const failed = (): never => {
+      const details = 'OCI runtime exec failed: exec failed: exec: "true": executable file not found in $PATH: unknown';
+      throw Object.assign(new Error(details), { code: 2, details });
+    };
+    const { calls } = driverOf({ ...answers, 'Tasks.Start': failed }, ['k8s.io'], fifos);
+    const handle = await driver.startExec(named('c'), request, { signal });
+    expect(await handle.exit).toMatchObject({ kind: 'not-started', error: { code: 'COMMAND_NOT_FOUND' } });
+    expect(calls).toContain('Tasks.DeleteProcess');
+  });
+
+  test('that containerd does not know any more has an unknown end, never exit code 0', async () => {
+    driverOf({ ...answersOf([plainContainer('c')]), 'Tasks.Wait': notFound }, ['k8s.io'], fifos);
+    const handle = await driver.startExec(named('c'), request, { signal });
+    expect(await handle.exit).toMatchObject({ kind: 'unknown', error: { code: 'UNAVAILABLE', applied: 'yes' } });
   });
 });
 

@@ -17,6 +17,7 @@ import {
   hostPath,
   NoSuchContainerError,
   type ProbeAttempt,
+  ProtocolError,
   UnsupportedError,
 } from '@crikit/core';
 import { createContainerMemory } from './container-memory.js';
@@ -253,9 +254,12 @@ export function createContainerdDriver(parts: ContainerdDriverParts): EngineDriv
     signal: AbortSignal,
   ): Promise<ExecHandle> => {
     const what = `start ${JSON.stringify(request.cmd[0])} in container ${reference.id}`;
-    const record = await getRecord(reference, signal).catch((error: unknown) => {
+    const current = getRecord(reference, signal).catch((error: unknown) => {
       throw mapContainerdError(error, { engine, what, changes: false });
     });
+    current.catch(() => {});
+    // What is known from before nearly always still holds, and then the look costs no time.
+    const record = records.find(reference.scope, reference.id) ?? (await current);
     if (request.stdin && fifos.kind === 'file') {
       throw new UnsupportedError(`Could not ${what}: without a program that makes pipes there is no stdin.`, {
         engine,
@@ -263,9 +267,6 @@ export function createContainerdDriver(parts: ContainerdDriverParts): EngineDriv
         remedy: 'Install `mkfifo` (coreutils or busybox) beside the agent.',
       });
     }
-    const user = await userOf(request.user ?? '0', record, signal).catch((error: unknown) => {
-      throw mapContainerdError(error, { engine, what, changes: false });
-    });
     const context = {
       client,
       engine,
@@ -277,7 +278,20 @@ export function createContainerdDriver(parts: ContainerdDriverParts): EngineDriv
         background.add(kept);
       },
     };
-    return startContainerdExec(context, record, user, request, signal);
+    const start = async (of: ContainerRecord): Promise<ExecHandle | undefined> => {
+      const user = await userOf(request.user ?? '0', of, signal).catch(async (error: unknown) => {
+        await current;
+        throw mapContainerdError(error, { engine, what, changes: false });
+      });
+      return startContainerdExec(context, of, current, user, request, signal);
+    };
+    const handle = (await start(record)) ?? (await start(await current));
+    if (handle !== undefined) return handle;
+    throw new ProtocolError(`Could not ${what}: the container changes all the time.`, {
+      engine,
+      applied: 'no',
+      retryable: true,
+    });
   };
 
   return {

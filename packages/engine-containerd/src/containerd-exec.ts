@@ -41,13 +41,18 @@ const changeDeadlineMs = 10_000;
 const lostGraceMs = 30_000;
 const reconnectStepMs = 1_000;
 
+/**
+ * `current` is the record as the daemon has it now, which may still be on its way: nothing starts before it is there.
+ * Undefined when it turns out to be another than `record`; nothing was started then.
+ */
 export async function startContainerdExec(
   context: ExecContext,
   record: ContainerRecord,
+  current: Promise<ContainerRecord>,
   user: ExecUser,
   request: DriverExecRequest,
   signal: AbortSignal,
-): Promise<ExecHandle> {
+): Promise<ExecHandle | undefined> {
   const { client, engine, fifos } = context;
   const { namespace, id: containerId } = record;
   const execId = `crikit-${randomBytes(12).toString('hex')}`;
@@ -83,12 +88,25 @@ export async function startContainerdExec(
           },
           { namespace, signal },
         )
-        .catch((error: unknown) => {
+        .catch(async (error: unknown) => {
           if (mayHaveHappened(error)) context.background(deleteProcess());
+          if (codeOf(error) !== grpcStatus.notFound) throw error;
+          await current;
           // The container is there, so what is missing is its task.
-          if (codeOf(error) === grpcStatus.notFound) throw notRunning(engine, containerId, error);
-          throw error;
+          throw notRunning(engine, containerId, error);
         });
+      const isCurrent = await current.then(
+        (now) => now === record,
+        (error: unknown) => {
+          context.background(deleteProcess());
+          throw error;
+        },
+      );
+      if (!isCurrent) {
+        context.background(deleteProcess());
+        streams.destroy();
+        return undefined;
+      }
       const startFailed = new AbortController();
       // Asked before the start: dockerd deletes the execs in its namespace as soon as they end, its own or not. After a
       // start that fails the answer is a zero that means nothing.
@@ -124,7 +142,8 @@ export async function startContainerdExec(
     throw mapContainerdError(error, {
       engine,
       what: `start ${JSON.stringify(request.cmd[0])} in container ${containerId}`,
-      changes: true,
+      // A start that failed is typed already; what comes before it runs nothing.
+      changes: false,
     });
   }
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { ContainerEngine } from '@crikit/core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type CriPod, createCriPod } from '../../../tools/lab/cri-pods.mjs';
 import { createContainerdDaemon, ensureContainerdImages } from '../../../tools/lab/lab.mjs';
 import { type ContainerdDaemon, connectContainerd, describeWithContainerds, waitUntil } from './containerd-fixture.js';
@@ -18,6 +18,8 @@ describeWithContainerds('containerd in trouble', ({ release }) => {
     engine = await connectContainerd(daemon.socketPath);
     pod = await createCriPod(daemon, { name: 'first', containers: [{ name: 'main' }] });
   });
+  // Whatever the test before has left.
+  beforeEach(() => daemon.start());
   afterAll(async () => {
     await engine?.close();
     await daemon?.destroy();

@@ -126,7 +126,7 @@ export async function createDockerodeApi(
 
     async listContainers(signal) {
       const reply = await call('list containers', false, signal, (abortSignal) =>
-        docker.listContainers({ all: true, abortSignal }),
+        docker.listContainers({ all: 1, abortSignal }),
       );
       return readList(reply, daemon);
     },

@@ -21,7 +21,6 @@ export { createDockerodeApi, type DaemonExecOptions, type DockerodeApi, type Eve
 export { eventsSince } from './events-since.js';
 export { inspectInParallel, PARALLEL_DETAILS } from './inspect-in-parallel.js';
 export { type MarksReading, readKubernetesMarks } from './kubernetes-marks.js';
-export { mapDaemonError } from './map-daemon-error.js';
 export {
   type DaemonKind,
   type DaemonObjection,
@@ -30,6 +29,11 @@ export {
   reportProbe,
   requireEndpoint,
 } from './probe-endpoints.js';
-export { compareApiVersions, type DaemonVersion, readDaemonJson, readDaemonVersion } from './read-daemon-version.js';
-export { withDeadline } from './settle-call.js';
+export {
+  askDaemonVersion,
+  compareApiVersions,
+  type DaemonVersion,
+  readDaemonJson,
+  readDaemonVersion,
+} from './read-daemon-version.js';
 export { type ExecDialect, type ExecSigns, type ExecVerdict, startDaemonExec } from './start-daemon-exec.js';

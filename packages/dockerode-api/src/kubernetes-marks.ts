@@ -18,6 +18,8 @@ export interface MarksReading {
   readonly trustLabels: boolean;
   /** The label that only a sandbox has, and its value. */
   readonly sandboxLabel: readonly [name: string, value: string];
+  /** What the engine itself has noted, which comes before name and labels. Default: nothing is. */
+  readonly kind?: KubernetesMarks['kind'] | undefined;
 }
 
 /**
@@ -27,16 +29,16 @@ export interface MarksReading {
 export function readKubernetesMarks(
   name: string,
   labels: Readonly<Record<string, string>>,
-  { trustLabels, sandboxLabel }: MarksReading,
+  reading: MarksReading,
 ): KubernetesMarks | undefined {
   const podUid = labels[label.podUid];
   if (podUid === undefined || podUid === '') return undefined;
   const [, containerName, podName, namespace, uid] = kubeletName.exec(name) ?? [];
   if (containerName !== undefined && podName !== undefined && namespace !== undefined && uid === podUid) {
-    return marks({ podUid, namespace, podName, containerName, trust: 'engine' }, labels, sandboxLabel);
+    return marks({ podUid, namespace, podName, containerName, trust: 'engine' }, labels, reading);
   }
   const labelled = { namespace: labels[label.podNamespace], podName: labels[label.podName] };
-  if (!trustLabels || labelled.namespace === undefined || labelled.podName === undefined) return undefined;
+  if (!reading.trustLabels || labelled.namespace === undefined || labelled.podName === undefined) return undefined;
   return marks(
     {
       podUid,
@@ -46,20 +48,20 @@ export function readKubernetesMarks(
       trust: 'labels',
     },
     labels,
-    sandboxLabel,
+    reading,
   );
 }
 
 function marks(
   { containerName, ...pod }: Omit<KubernetesMarks, 'kind' | 'containerName'> & { containerName: string | undefined },
   labels: Readonly<Record<string, string>>,
-  [sandboxLabel, sandboxValue]: MarksReading['sandboxLabel'],
+  { sandboxLabel: [sandboxLabel, sandboxValue], kind }: MarksReading,
 ): KubernetesMarks {
-  const isSandbox =
+  const looksLikeSandbox =
     containerName === sandboxName ||
     labels[label.containerName] === sandboxName ||
     labels[sandboxLabel] === sandboxValue;
-  if (isSandbox) return { kind: 'sandbox', ...pod };
+  if (kind === 'sandbox' || (kind === undefined && looksLikeSandbox)) return { kind: 'sandbox', ...pod };
   const sandboxId = labels[label.sandboxId];
   return {
     kind: 'container',

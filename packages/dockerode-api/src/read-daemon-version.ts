@@ -3,8 +3,10 @@
  * to one API version cannot ask a daemon that has another.
  */
 import { request } from 'node:http';
+import type { Daemon } from './daemon.js';
 import type { DaemonEndpoint } from './daemon-endpoint.js';
 import { isRecord } from './daemon-replies.js';
+import { mapDaemonError } from './map-daemon-error.js';
 
 export interface DaemonVersion {
   /** The engine's version: `20.10.24`. */
@@ -41,6 +43,19 @@ export async function readDaemonVersion(endpoint: DaemonEndpoint, signal: AbortS
     hasApiVersionHeader: headers['api-version'] !== undefined,
     clockSeconds: Number.isNaN(date) ? undefined : date / 1000,
   };
+}
+
+/** As `readDaemonVersion`, with failures as typed errors. */
+export async function askDaemonVersion(
+  endpoint: DaemonEndpoint,
+  daemon: Daemon,
+  signal: AbortSignal,
+): Promise<DaemonVersion> {
+  try {
+    return await readDaemonVersion(endpoint, signal);
+  } catch (error) {
+    throw mapDaemonError(error, { daemon, what: 'ask for the version', changes: false });
+  }
 }
 
 /** Negative when `one` is older than `other`. What is no number counts as 0. */

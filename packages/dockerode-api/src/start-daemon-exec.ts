@@ -48,7 +48,7 @@ export interface ExecDialect {
   /** What the create's body has beside the members that all daemons know. */
   options(request: DriverExecRequest): Partial<DaemonExecOptions>;
   /** Whether a text that ends as the daemon's messages do may be one. Default: yes. */
-  isLikelyMessage?(text: string, execId: string, of: ContainerReference): boolean;
+  isLikelyMessage?(text: string, execId: string, request: DriverExecRequest): boolean;
   judge(state: DaemonExecState, signs: ExecSigns): ExecVerdict;
 }
 
@@ -100,7 +100,7 @@ function createExecHandle(
   const gate = holdStartFailure(
     connection,
     !request.tty,
-    (text) => dialect.isLikelyMessage?.(text, execId, of) ?? true,
+    (text) => dialect.isLikelyMessage?.(text, execId, request) ?? true,
   );
   const streams = request.tty ? undefined : demultiplexStream(gate.output);
   void streams?.ended.then(({ error }) => {

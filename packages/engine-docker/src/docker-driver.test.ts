@@ -158,7 +158,7 @@ describe('a daemon', () => {
     const caller = new AbortController();
     daemon.on('GET /containers/json', reply);
     const list = driver.listAllContainers({ signal: caller.signal });
-    await expect.poll(() => daemon.requests).toContain('GET /containers/json?all=true');
+    await expect.poll(() => daemon.requests).toContain('GET /containers/json?all=1');
     caller.abort();
     await expect(list).rejects.toMatchObject({ code: 'ABORTED' });
     await expect.poll(() => daemon.connections.size).toBe(0);

@@ -7,6 +7,7 @@ import type {
   ExecField,
 } from '@crikit/core';
 import {
+  askDaemonVersion,
   createDaemonEventFeed,
   createDockerodeApi,
   type Daemon,
@@ -15,9 +16,7 @@ import {
   type DockerodeApi,
   eventsSince,
   inspectInParallel,
-  mapDaemonError,
   PARALLEL_DETAILS,
-  readDaemonVersion,
   requireEndpoint,
   startDaemonExec,
 } from '@crikit/dockerode-api';
@@ -95,7 +94,7 @@ function createDockerDriver({ api, endpoint, daemon, version, trustLabels }: Doc
       events: {
         async openEvents(onEvent, { signal }) {
           // The daemon may be another version than before: this is where core comes back to it after a loss.
-          const present = await askVersion(endpoint, daemon, signal);
+          const present = await askDaemonVersion(endpoint, daemon, signal);
           api.apiVersion = negotiateApiVersion(present, engine);
           // Docker sends the headers a moment before it subscribes, so they prove nothing yet. Asking for what happened
           // since now closes the gap; what is told although it was before is only a hint.
@@ -119,12 +118,4 @@ function createDockerDriver({ api, endpoint, daemon, version, trustLabels }: Doc
       revisions.keepOnly(new Set());
     },
   };
-}
-
-async function askVersion(endpoint: DaemonEndpoint, daemon: Daemon, signal: AbortSignal): Promise<DaemonVersion> {
-  try {
-    return await readDaemonVersion(endpoint, signal);
-  } catch (error) {
-    throw mapDaemonError(error, { daemon, what: 'ask for the version', changes: false });
-  }
 }

@@ -66,7 +66,7 @@ function parse(output: Buffer, paths: ReadonlySet<string>, exitCode: number): Re
   let at = 0;
   for (;;) {
     const end = output.indexOf('\n', at);
-    if (end === -1) throw new ProtocolError(`The container's shell broke off (exit code ${exitCode}).`);
+    if (end === -1) throw brokenOff(exitCode);
     const [, word, rest] = /^(\S*) ?(.*)$/s.exec(output.toString('utf8', at, end)) as unknown as [
       string,
       string,
@@ -87,11 +87,16 @@ function parse(output: Buffer, paths: ReadonlySet<string>, exitCode: number): Re
       current.entries.push(rest);
     } else if (word === 'file') {
       const size = Number(rest);
+      if (!/^\d+$/.test(rest) || at + size > output.length) throw brokenOff(exitCode);
       current.content = Buffer.from(output.subarray(at, at + size));
       current.sizeBytes = size;
       at += size + 1;
     }
   }
+}
+
+function brokenOff(exitCode: number): ProtocolError {
+  return new ProtocolError(`What the container's shell wrote is not whole (exit code ${exitCode}).`);
 }
 
 function createRoot(found: ReadonlyMap<string, Found>): TimeZoneRoot {

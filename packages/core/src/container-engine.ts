@@ -1,4 +1,4 @@
-import type { ContainerReference } from './container.js';
+import type { ContainerReference, ContainerState, ContainerStatus } from './container.js';
 import type { CopyOptions, CopyResult } from './copy-options.js';
 import type {
   ContainerDetail,
@@ -11,6 +11,9 @@ import type {
 import type { CrikitError } from './errors/crikit-error.js';
 import type { ExecAsyncRequest, ExecRequest, ExecResult, RunningExec } from './exec-request.js';
 import type { ExecSession, SessionOptions } from './exec-session.js';
+import type { DialOptions, DialTarget } from './pod-network.js';
+import type { PodConnector } from './pod-network-http.js';
+import type { PortForward, PortForwardOptions } from './pod-network-port-forward.js';
 
 /**
  * What names a container to an engine: its full id, its reference, or any object that has one (a store's `Container`,
@@ -69,14 +72,29 @@ export interface ContainerEngine extends AsyncDisposable {
    * Rejects as `exec` does; with `COMMAND_NOT_FOUND` where there is no `sh`, with `PROTOCOL` where it is none.
    */
   openSession(container: ContainerTarget, options?: SessionOptions): Promise<ExecSession>;
-  /** Copies a file or directory of this host into a container. */
+  /**
+   * Copies a file, directory or symlink of this host to the path `destination` in a container; with a slash at its end,
+   * into that directory under the source's own name. Missing parent directories are made (mode 0755). A file or symlink
+   * replaces a file or symlink; a directory needs a path that is free or an empty directory. Mode, owner (or
+   * `options.owner`), times and symlinks are kept. The ways to do it are tried in the order of `CopyMethod`; see there
+   * and in the documentation what each needs.
+   *
+   * Rejects with `PATH_NOT_FOUND` for what is not there, `ALREADY_EXISTS`, `UNSUPPORTED` for sockets, FIFOs and devices,
+   * `PERMISSION` for a read-only target, `ABORTED`, `NOT_FOUND` when the container is gone, and `COPY_FAILED` for a full
+   * disk or when no way served: its `attempts` give the reason of each.
+   */
   copyToContainer(
     container: ContainerTarget,
     source: string,
     destination: string,
     options?: CopyOptions,
   ): Promise<CopyResult>;
-  /** Copies a file or directory of a container to this host. */
+  /**
+   * Copies a file, directory or symlink of a container to the path `destination` of this host; with a slash at its end,
+   * into that directory under the source's own name. Everything belongs to the calling process's user, and set-id bits
+   * are dropped; other mode bits, times and symlinks are kept. Otherwise as `copyToContainer`, and `TOO_LARGE` for more
+   * than `options` allow.
+   */
   copyFromContainer(
     container: ContainerTarget,
     source: string,
@@ -85,11 +103,18 @@ export interface ContainerEngine extends AsyncDisposable {
   ): Promise<CopyResult>;
   /**
    * Whether a feature can be used, for the engine or for one container of it (give its detail or the store's container,
-   * which know what is withheld). `copy` asks whether any copy strategy can serve.
+   * which know what is withheld). `copy` asks whether any way to copy could serve: `false` only when it is known that
+   * none can, as for a stopped container of an engine without archives.
    */
   supports(
     feature: EngineFeature | 'copy',
-    container?: { readonly withheld?: Readonly<Record<string, string>> },
+    container?: {
+      readonly withheld?: Readonly<Record<string, string>>;
+      readonly runtime?: string;
+      readonly state?: ContainerState;
+      readonly status?: ContainerStatus;
+      readonly pid?: number;
+    },
   ): boolean;
   /** The implementation of a feature; undefined when the engine has none. For features that third parties add. */
   feature<Name extends EngineFeature>(name: Name): EngineFeatureMap[Name] | undefined;

@@ -1,19 +1,23 @@
 /** Copying by an engine's own archive streams, the method `engine`. */
-import type { Stats } from 'node:fs';
-import { lstat } from 'node:fs/promises';
-import { basename, posix, resolve } from 'node:path';
+import { basename, posix } from 'node:path';
 import { callDriver } from './call-driver.js';
 import type { ContainerReference } from './container.js';
-import type { CopyOptions, CopyResult } from './copy-options.js';
+import { openStage } from './copy-by-exec.js';
+import { lookAtHostSource, packHostSource } from './copy-host-source.js';
+import type { CopyOptions, CopyOutcome } from './copy-options.js';
+import {
+  alreadyExistsInContainer,
+  requireHostPath,
+  resolveContainerDestination,
+  resolveContainerSource,
+  resolveHostDestination,
+} from './copy-paths.js';
 import type { ArchiveFeature } from './engine-contract.js';
-import { AlreadyExistsError } from './errors/already-exists-error.js';
-import { InvalidArgumentError } from './errors/invalid-argument-error.js';
 import { isPathNotFoundError } from './errors/path-not-found-error.js';
-import { ProtocolError } from './errors/protocol-error.js';
 import { UnsupportedError } from './errors/unsupported-error.js';
-import { mapFileError } from './map-file-error.js';
-import { packTar } from './pack-tar.js';
+import { isFinalCopyError } from './final-copy-errors.js';
 import { peekTar } from './peek-tar.js';
+import type { ExecContext } from './run-exec.js';
 import { unpackTar } from './unpack-tar.js';
 
 export interface ArchiveTarget {
@@ -21,6 +25,8 @@ export interface ArchiveTarget {
   /** Id of the engine, for messages. */
   readonly engine: string;
   readonly reference: ContainerReference;
+  /** Runs commands in the container, where it has a shell, so that what goes in appears at once. */
+  readonly stageWith?: ExecContext;
 }
 
 /** Like the start of an exec: until the engine begins to answer. */
@@ -33,50 +39,68 @@ const noDeadlineMs = 2 ** 31 - 1;
  * Copies a file, directory or symlink of this host to the path `destination` in a container; with a slash at its end,
  * into that directory under the source's own name. Missing parent directories are made (mode 0755). A file or symlink
  * replaces a file or symlink; a directory needs a path that is free or an empty directory; else `AlreadyExistsError`.
- * The engine unpacks in place: after a failure in the middle, what had arrived is there.
+ *
+ * With `stage`, it appears by one rename. Without one (the container has no shell, or does not run) the engine unpacks
+ * in place: after a failure in the middle, what had arrived is there.
  */
 export async function copyToContainerByArchive(
-  { archive, engine, reference }: ArchiveTarget,
+  { archive, engine, reference, stageWith }: ArchiveTarget,
   source: string,
   destination: string,
   options: CopyOptions = {},
-): Promise<CopyResult> {
+): Promise<CopyOutcome> {
   const hostSource = requireHostPath(source, 'source');
   const target = resolveContainerDestination(destination, basename(hostSource));
   const { signal } = options;
+  const host = await lookAtHostSource(hostSource);
+  const isDirectory = host.stats.isDirectory();
   const what = `copy to '${target}' of container ${reference.id}`;
-  const stats = await lstat(hostSource).catch((error) => {
-    throw mapFileError(error, hostSource, 'no');
-  });
-  requireCopyable(stats, hostSource);
-  await requireFreeTarget({ archive, engine, reference }, target, stats.isDirectory(), signal);
+  const put = async (directory: string, name: string, parents: readonly string[]): Promise<CopyOutcome> => {
+    const packed = await packHostSource(host, name, { ...options, parents }, (tar, failed) =>
+      callDriver(
+        {
+          what,
+          engine,
+          timeoutMs: noDeadlineMs,
+          signal: signal === undefined ? failed : AbortSignal.any([signal, failed]),
+        },
+        (callSignal) => archive.putArchive(reference, directory, tar, { signal: callSignal }),
+      ),
+    );
+    return { method: 'engine', ...packed };
+  };
 
+  const stage =
+    stageWith === undefined
+      ? undefined
+      : await openStage({ exec: stageWith, reference }, target, isDirectory, signal).catch((error) => {
+          if (isFinalCopyError(error)) throw error;
+        });
+  if (stage !== undefined) {
+    try {
+      const copied = await put(stage.path, posix.basename(stage.item), []).catch((error) => {
+        if (!isPathNotFoundError(error) || isFinalCopyError(error)) throw error;
+        throw new UnsupportedError(
+          `What the engine unpacks does not reach '${target}' of container ${reference.id}: a file system is mounted there that it does not see.`,
+          { engine, applied: 'no', cause: error },
+        );
+      });
+      await stage.arrive(copied.bytes, signal);
+      return copied;
+    } catch (error) {
+      await stage.discard(error);
+      throw error;
+    }
+  }
+
+  await requireFreeTarget({ archive, engine, reference }, target, isDirectory, signal);
   const parents: string[] = [];
   for (let directory = posix.dirname(target); ; directory = posix.dirname(directory)) {
-    const tar = await packTar(hostSource, posix.basename(target), { ...options, parents });
-    const failed = new AbortController();
-    void tar.done.then(() => {
-      if (tar.failure() !== undefined) failed.abort();
-    });
-    const signals = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal]);
     try {
-      await callDriver({ what, engine, timeoutMs: noDeadlineMs, signal: signals }, (callSignal) =>
-        archive.putArchive(reference, directory, tar.stream, { signal: callSignal }),
-      );
-      const packed = tar.packed();
-      if (packed !== undefined) return { method: 'engine', ...packed };
-      throw (
-        tar.failure() ??
-        new ProtocolError(`Could not ${what}: the engine called it done before it had the whole archive.`, { engine })
-      );
+      return await put(directory, posix.basename(target), parents);
     } catch (error) {
-      const failure = tar.failure();
-      if (failure !== undefined) throw failure;
-      if (!isPathNotFoundError(error) || directory === '/') throw error;
+      if (!isPathNotFoundError(error) || isFinalCopyError(error) || directory === '/') throw error;
       parents.unshift(posix.basename(directory));
-    } finally {
-      tar.stream.destroy();
-      await tar.done;
     }
   }
 }
@@ -90,13 +114,9 @@ export async function copyFromContainerByArchive(
   source: string,
   destination: string,
   options: CopyOptions = {},
-): Promise<CopyResult> {
-  const from = requireContainerPath(source, 'source');
-  if (from === '/')
-    throw new InvalidArgumentError("The root of a container cannot be copied as a whole; name a path below '/'.");
-  const base = posix.basename(from);
-  const hostDestination = requireHostPath(destination, 'destination');
-  const target = destination.endsWith('/') ? resolve(hostDestination, base) : hostDestination;
+): Promise<CopyOutcome> {
+  const from = resolveContainerSource(source);
+  const target = resolveHostDestination(destination, posix.basename(from));
   const tar = await callDriver(
     {
       what: `copy '${from}' of container ${reference.id}`,
@@ -135,37 +155,5 @@ async function requireFreeTarget(
   if (headers === undefined || first === undefined) return;
   const isDirectory = first.type === 'directory';
   if (isDirectory === forDirectory && (!forDirectory || headers.length === 1)) return;
-  throw new AlreadyExistsError(
-    `'${target}' exists in container ${reference.id}: a directory is copied to a free path or an empty directory only, anything else never onto a directory.`,
-    { engine, applied: 'no', remedy: 'Choose another path, remove it first, or end the destination with a slash.' },
-  );
-}
-
-function resolveContainerDestination(destination: string, base: string): string {
-  const path = requireContainerPath(destination, 'destination');
-  const target = destination.endsWith('/') ? posix.join(path, base) : path;
-  if (target === '/') throw new InvalidArgumentError("'/' is no place for a copy; '/' and a name is.");
-  return target;
-}
-
-function requireContainerPath(path: string, what: string): string {
-  if (typeof path !== 'string' || !posix.isAbsolute(path) || path.includes('\0')) {
-    throw new InvalidArgumentError(
-      `The ${what} in a container must be an absolute path without NUL: ${JSON.stringify(path)}.`,
-    );
-  }
-  const clean = posix.normalize(path);
-  return clean.length > 1 && clean.endsWith('/') ? clean.slice(0, -1) : clean;
-}
-
-function requireHostPath(path: string, what: string): string {
-  if (typeof path !== 'string' || path === '' || path.includes('\0')) {
-    throw new InvalidArgumentError(`The ${what} on the host must be a path without NUL: ${JSON.stringify(path)}.`);
-  }
-  return resolve(path);
-}
-
-function requireCopyable(stats: Stats, path: string): void {
-  if (stats.isFile() || stats.isDirectory() || stats.isSymbolicLink()) return;
-  throw new UnsupportedError(`'${path}' is a socket, FIFO or device, which cannot be copied.`, { applied: 'no' });
+  throw alreadyExistsInContainer(target, `container ${reference.id}`, undefined, engine);
 }

@@ -1,18 +1,19 @@
 import { callDriver } from './call-driver.js';
-import type { ContainerReference } from './container.js';
+import type { ContainerReference, ContainerStatus, MountPoint } from './container.js';
 import { createContainerChanges } from './container-changes.js';
 import type { CallOptions, ContainerEngine, ContainerTarget } from './container-engine.js';
-import { copyFromContainerByArchive, copyToContainerByArchive } from './copy-by-archive.js';
-import type { CopyOptions } from './copy-options.js';
-import type { ArchiveFeature, EngineDefinition, EngineDriver, EngineFeature } from './engine-contract.js';
+import { type CopyContext, type CopyFacts, canCopy, copyIntoContainer, copyOutOfContainer } from './copy-files.js';
+import type { EngineDefinition, EngineDriver } from './engine-contract.js';
 import { ClosedError } from './errors/closed-error.js';
 import { InvalidArgumentError } from './errors/invalid-argument-error.js';
 import { NoSuchContainerError } from './errors/no-such-container-error.js';
-import { UnsupportedError } from './errors/unsupported-error.js';
 import { type ExecSession, openExecSession } from './exec-session.js';
 import { createExecSessionPool } from './exec-session-pool.js';
-import { defaultHostRoot } from './host-path.js';
+import { defaultHostRoot, hostPath } from './host-path.js';
 import { type Logger, silentLogger } from './logger.js';
+import { createPodNetwork } from './pod-network.js';
+import { createPodConnector, createPodHttpAgent } from './pod-network-http.js';
+import { openPortForward, type PortForward } from './pod-network-port-forward.js';
 import { type ExecContext, runExec, runExecAsync } from './run-exec.js';
 import { createSemaphore } from './semaphore.js';
 import { trace } from './tracing.js';
@@ -51,6 +52,7 @@ export function createContainerEngine(
   };
   const pool = createExecSessionPool(execContext);
   const sessions = new Set<ExecSession>();
+  const forwards = new Set<PortForward>();
 
   const requireOpen = (): void => {
     if (closing.signal.aborted) {
@@ -72,14 +74,17 @@ export function createContainerEngine(
     const timeoutMs = callOptions?.timeoutMs ?? deadlineMs;
     return callDriver({ what, engine, timeoutMs, signal: AbortSignal.any(signals) }, run);
   };
-  const requireArchive = (container: ContainerTarget): ArchiveFeature => {
-    const withheld = typeof container === 'object' ? withheldBy(container)?.archive : undefined;
-    if (withheld === undefined && driver.features.archive !== undefined) return driver.features.archive;
-    throw new UnsupportedError('No way to copy can serve this container.', {
-      engine,
-      applied: 'no',
-      remedy: withheld ?? 'This engine has no feature `archive`.',
-    });
+  const copyContext = (target: ContainerTarget): CopyContext => {
+    const reference = referenceOf(target);
+    return {
+      exec: execContext,
+      reference,
+      known: typeof target === 'object' ? knownFacts(target as ContainerFacts, execContext.hostRoot) : undefined,
+      async getFacts(signal) {
+        const detail = await self.getContainerDetail(reference, signal === undefined ? {} : { signal });
+        return factsOfDetail(detail, execContext.hostRoot);
+      },
+    };
   };
 
   const self: ContainerEngine = {
@@ -162,25 +167,53 @@ export function createContainerEngine(
       );
     },
 
-    async copyToContainer(container, source, destination, copyOptions: CopyOptions = {}) {
+    async dial(container, target, dialOptions) {
       const reference = referenceOf(container);
-      const archive = requireArchive(container);
-      return trace('copy', { engine, container: reference.id, direction: 'in', source, destination }, () =>
-        copyToContainerByArchive({ archive, engine, reference }, source, destination, copyOptions),
+      const context = { engine, container: reference.id, host: target.host, port: target.port };
+      return trace('dial', context, () => network.dial(reference, target, dialOptions));
+    },
+
+    httpAgent(container, dialOptions) {
+      return createPodHttpAgent((target) => self.dial(container, target, dialOptions));
+    },
+
+    connector(container, dialOptions) {
+      return createPodConnector((target) => self.dial(container, target, dialOptions));
+    },
+
+    async portForward(container, port, { viaExec, ...forwardOptions } = {}) {
+      requireOpen();
+      const target = typeof port === 'number' ? { port } : port;
+      const forward = await openPortForward(
+        () => self.dial(container, target, viaExec === undefined ? {} : { viaExec }),
+        forwardOptions,
+      );
+      forwards.add(forward);
+      void forward.closed.then(() => forwards.delete(forward));
+      return forward;
+    },
+
+    async copyToContainer(container, source, destination, copyOptions = {}) {
+      const context = copyContext(container);
+      const { id } = context.reference;
+      return trace('copy', { engine, container: id, direction: 'in', source, destination }, () =>
+        copyIntoContainer(context, source, destination, copyOptions),
       );
     },
 
-    async copyFromContainer(container, source, destination, copyOptions: CopyOptions = {}) {
-      const reference = referenceOf(container);
-      const archive = requireArchive(container);
-      return trace('copy', { engine, container: reference.id, direction: 'out', source, destination }, () =>
-        copyFromContainerByArchive({ archive, engine, reference }, source, destination, copyOptions),
+    async copyFromContainer(container, source, destination, copyOptions = {}) {
+      const context = copyContext(container);
+      const { id } = context.reference;
+      return trace('copy', { engine, container: id, direction: 'out', source, destination }, () =>
+        copyOutOfContainer(context, source, destination, copyOptions),
       );
     },
 
     supports(feature, container) {
-      const asked: EngineFeature = feature === 'copy' ? 'archive' : feature;
-      return driver.features[asked] !== undefined && container?.withheld?.[asked] === undefined;
+      if (feature !== 'copy') {
+        return driver.features[feature] !== undefined && container?.withheld?.[feature] === undefined;
+      }
+      return canCopy(execContext, partialFacts(container ?? {}));
     },
 
     feature(name) {
@@ -209,7 +242,12 @@ export function createContainerEngine(
     close() {
       closed ??= (async () => {
         closing.abort();
-        await Promise.all([pool.close(), ...[...sessions].map((session) => session.close())]);
+        network.close();
+        await Promise.all([
+          pool.close(),
+          ...[...forwards].map((forward) => forward.close()),
+          ...[...sessions].map((session) => session.close()),
+        ]);
         await callDriver(
           { what: 'close the engine', engine, timeoutMs: closeDeadlineMs },
           () => driver[Symbol.asyncDispose]() as Promise<void>,
@@ -222,6 +260,7 @@ export function createContainerEngine(
       return self.close();
     },
   };
+  const network = createPodNetwork({ engine: self, hostRoot: execContext.hostRoot, locality: driver.locality });
   return self;
 }
 
@@ -238,6 +277,45 @@ function toReference(target: ContainerTarget, defaultScope: string): ContainerRe
   return reference;
 }
 
-function withheldBy(target: object): Readonly<Record<string, string>> | undefined {
-  return (target as { readonly withheld?: Readonly<Record<string, string>> }).withheld;
+/** What a store's container, a detail or a summary tells; nothing about what is not there. */
+interface ContainerFacts {
+  readonly state?: { readonly status: ContainerStatus; readonly pid: number };
+  readonly status?: ContainerStatus;
+  readonly pid?: number;
+  readonly runtime?: string;
+  readonly mounts?: readonly MountPoint[];
+  readonly withheld?: Readonly<Record<string, string>>;
+}
+
+function partialFacts({ state, status, pid, runtime, withheld }: ContainerFacts): Parameters<typeof canCopy>[1] {
+  return { status: state?.status ?? status, pid: state?.pid ?? pid, runtime, withheld };
+}
+
+/** Of a store's container, whose paths are below the host root already, or of a detail; undefined for less than that. */
+function knownFacts(target: ContainerFacts, hostRoot: string): CopyFacts | undefined {
+  const { state, status, runtime, mounts, withheld } = target;
+  if (mounts === undefined || withheld === undefined) return undefined;
+  if (state !== undefined) return { status: state.status, pid: state.pid, runtime, mounts, withheld };
+  return status === undefined ? undefined : factsOfDetail({ ...target, status, mounts, withheld }, hostRoot);
+}
+
+function factsOfDetail(
+  {
+    status,
+    pid = 0,
+    runtime,
+    mounts,
+    withheld,
+  }: Required<Pick<ContainerFacts, 'status' | 'mounts' | 'withheld'>> & ContainerFacts,
+  hostRoot: string,
+): CopyFacts {
+  return {
+    status,
+    pid,
+    runtime,
+    withheld,
+    mounts: mounts.map((mount) =>
+      mount.source.startsWith('/') ? { ...mount, source: hostPath(hostRoot, mount.source) } : mount,
+    ),
+  };
 }

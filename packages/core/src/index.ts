@@ -31,7 +31,7 @@ export type {
   StatOptions,
   WriteFileOptions,
 } from './container-root.js';
-export type { CopyMethod, CopyOptions, CopyProgress, CopyResult } from './copy-options.js';
+export type { CopyAttempt, CopyMethod, CopyOptions, CopyProgress, CopyResult } from './copy-options.js';
 export { type ContainerEngineOptions, createContainerEngine } from './create-container-engine.js';
 export { type DemultiplexedStreams, demultiplexStream } from './demultiplex-stream.js';
 export { detailsOneByOne } from './details-one-by-one.js';
@@ -73,6 +73,7 @@ export { isUnsupportedError, UnsupportedError } from './errors/unsupported-error
 export { isUserNotFoundError, UserNotFoundError } from './errors/user-not-found-error.js';
 export { isWorkingDirNotFoundError, WorkingDirNotFoundError } from './errors/working-dir-not-found-error.js';
 export * from './exec-request.js';
+export type { ExecSession, SessionExecRequest, SessionOptions } from './exec-session.js';
 export { getHostAccess, type HostAccess, type HostAccessLevel } from './host-access.js';
 export { defaultHostRoot, type HostPathOptions, hostPath, transferToHostPathForContainer } from './host-path.js';
 export type { KubernetesNode } from './kubernetes-node.js';
@@ -99,6 +100,9 @@ export { sortMountPointsByLongSourceFirst } from './mount-order.js';
 export { type DirectoryRootLocation, openContainerRoot, type ProcessRootLocation } from './open-container-root.js';
 export { openRootOfContainer } from './open-root-of-container.js';
 export * from './pod.js';
+export type { DialOptions, DialTarget } from './pod-network.js';
+export type { PodConnector } from './pod-network-http.js';
+export type { PortForward, PortForwardOptions } from './pod-network-port-forward.js';
 export { type PodOwner, resolvePodOwner } from './pod-owner.js';
 export { probeUnixSocket } from './probe-unix-socket.js';
 export {

@@ -1,6 +1,6 @@
 import { closeSync, constants, existsSync, openSync, readFileSync, readlinkSync } from 'node:fs';
 import { posix } from 'node:path';
-import { createContainerRoot } from './anchored-files.js';
+import { type AnchoredFiles, createContainerRoot } from './anchored-files.js';
 import { type AnchoredBase, type MountedSource, type Walked, walk } from './anchored-walk.js';
 import type { MountPoint } from './container.js';
 import type { ContainerRoot } from './container-root.js';
@@ -56,13 +56,19 @@ export interface DirectoryRootLocation {
  * `/var/lib`): a container with the parent directory as its volume could have swapped the source.
  */
 export async function openContainerRoot(location: ProcessRootLocation | DirectoryRootLocation): Promise<ContainerRoot> {
-  if (process.platform !== 'linux') {
-    throw new UnsupportedError('Containers are reached from the host on Linux only.', { applied: 'no' });
-  }
-  return 'pid' in location ? openByProcess(location) : openByDirectory(location);
+  if ('pid' in location) return createContainerRoot(openFilesOfProcess(location));
+  requireLinux();
+  return openByDirectory(location);
 }
 
-function openByProcess({ pid, containerId, hostRoot = '/' }: ProcessRootLocation): ContainerRoot {
+function requireLinux(): void {
+  if (process.platform === 'linux') return;
+  throw new UnsupportedError('Containers are reached from the host on Linux only.', { applied: 'no' });
+}
+
+/** What `openContainerRoot` by pid works with; throws what that rejects with. The caller closes it. */
+export function openFilesOfProcess({ pid, containerId, hostRoot = '/' }: ProcessRootLocation): AnchoredFiles {
+  requireLinux();
   if (!Number.isSafeInteger(pid) || pid < 1) throw new InvalidArgumentError(`${pid} is no pid of a container.`);
   if (containerId === '') throw new InvalidArgumentError('The id of the container is empty.');
   const container = `container ${shortContainerId(containerId)}`;
@@ -76,7 +82,7 @@ function openByProcess({ pid, containerId, hostRoot = '/' }: ProcessRootLocation
     const guard = createMountGuard(`${here}/mountinfo`);
     const base: AnchoredBase = { fd, guard, place: guard.placeOf(fd, undefined, '/'), mounts: new Map() };
     const root = fd;
-    return createContainerRoot({
+    return {
       base,
       container,
       uids: parseIdMap(readFileSync(`${here}/uid_map`, 'latin1')),
@@ -93,7 +99,7 @@ function openByProcess({ pid, containerId, hostRoot = '/' }: ProcessRootLocation
         closeSync(root);
         closeSync(anchor);
       },
-    });
+    };
   } catch (error) {
     if (fd !== undefined) closeSync(fd);
     closeSync(anchor);
@@ -194,13 +200,13 @@ function openByDirectory({ mergedDir, mounts = [], hostRoot = '/' }: DirectoryRo
 /** Where somebody who can make links owns the node anyway. */
 const trustedDirectories: ReadonlySet<string> = new Set(['', '/var', '/var/lib']);
 
-function walkOnHost(hostRoot: string, path: string): Walked {
+/** Resolves a path of the node of which a container may hold a part; links only where it could not have put them. */
+export function walkOnHost(hostRoot: string, path: string, guard = createMountGuard('/proc/self/mountinfo')): Walked {
   const root = posix.resolve(hostRoot);
   const below = posix.relative(root, posix.normalize(path));
   if (!posix.isAbsolute(path) || !posix.isAbsolute(hostRoot) || below.split('/')[0] === '..') {
     throw new InvalidArgumentError(`'${path}' is not below the host root '${hostRoot}'.`);
   }
-  const guard = createMountGuard('/proc/self/mountinfo');
   const fd = openSync(root, O_PATH | O_DIRECTORY);
   try {
     const base: AnchoredBase = {

@@ -18,6 +18,11 @@ export const MAX_PATH_BYTES = 4096;
 export interface PackTarOptions extends Pick<CopyOptions, 'signal' | 'onProgress' | 'owner'> {
   /** Directories to put in front, outermost first; the source lies in the last one. Mode 0755, owner root or `owner`. */
   readonly parents?: readonly string[];
+  /**
+   * For unpackers such as busybox's: long names are said in GNU's way as well (POSIX's are passed over there), and
+   * directories again after what is in them, for their times. Default: false.
+   */
+  readonly forSimpleUnpackers?: boolean;
 }
 
 export interface PackedTar {
@@ -72,6 +77,8 @@ export async function packTar(source: string, nameInArchive: string, options: Pa
 }
 
 interface Frame {
+  /** Packed after the children. */
+  readonly again?: TarHeader;
   readonly directory: AnchoredDirectory;
   readonly name: string;
   readonly children: Buffer[];
@@ -103,7 +110,13 @@ async function packAll(
         throw mapFileError(error, `${parent.path}/${fileName}`, 'unknown');
       });
       if (frame !== undefined) frames.push(frame);
-      while (frames.at(-1)?.children.length === 0) await frames.pop()?.directory.handle.close();
+      while (frames.at(-1)?.children.length === 0) {
+        const done = frames.pop();
+        await done?.directory.handle.close();
+        if (done?.again === undefined) continue;
+        await addLongNames(controller, done.again.name);
+        await addEntry(controller, done.again);
+      }
       const current = frames.at(-1);
       if (current === undefined) return;
       parent = current.directory;
@@ -122,9 +135,10 @@ async function packOne(
   parent: AnchoredDirectory,
   fileName: string,
   name: string,
-  { owner }: PackTarOptions,
+  { owner, forSimpleUnpackers }: PackTarOptions,
   meter: CopyProgressMeter,
 ): Promise<Frame | undefined> {
+  const announce = forSimpleUnpackers === true ? addLongNames : async (): Promise<void> => {};
   const shown = `${parent.path}/${fileName}`;
   if (Buffer.byteLength(name) >= MAX_PATH_BYTES) {
     throw new InvalidArgumentError(`The path of '${name.slice(0, 100)}…' is longer than ${MAX_PATH_BYTES - 1} bytes.`);
@@ -133,6 +147,7 @@ async function packOne(
   const found = await lstat(path);
   if (found.isSymbolicLink()) {
     const linkname = decodeName(await readlink(path, { encoding: 'buffer' }), shown);
+    await announce(controller, name, linkname);
     await addEntry(controller, { ...toHeader(name, found, owner), type: 'symlink', linkname, size: 0 });
     meter.addEntry();
     return undefined;
@@ -141,11 +156,13 @@ async function packOne(
     const directory = await openChildDirectory(parent, fileName);
     try {
       const header = toHeader(`${name}/`, await directory.handle.stat(), owner);
-      await addEntry(controller, { ...header, type: 'directory', size: 0 });
+      await announce(controller, header.name);
+      const entry: TarHeader = { ...header, type: 'directory', size: 0 };
+      await addEntry(controller, entry);
       meter.addEntry();
       // Popped from the end: so the archive is in the order of the names.
       const children = (await listNames(directory)).sort(Buffer.compare).reverse();
-      return { directory, name, children };
+      return { directory, name, children, ...(forSimpleUnpackers === true && { again: entry }) };
     } catch (error) {
       await directory.handle.close();
       throw error;
@@ -157,6 +174,7 @@ async function packOne(
   try {
     const stats = await handle.stat();
     requireFile(stats, shown);
+    await announce(controller, name);
     await packFile(
       controller,
       handle,
@@ -197,6 +215,22 @@ async function packFile(
     meter.addBytes(bytesRead);
   }
   await writer.close();
+}
+
+/** As many bytes as the old header has room for. */
+const shortNameBytes = 100;
+
+async function addLongNames(controller: TarPackController, name: string, linkname = ''): Promise<void> {
+  for (const [type, text] of [
+    ['gnu-long-name', name],
+    ['gnu-long-link-name', linkname],
+  ] as const) {
+    const bytes = Buffer.from(`${text}\0`);
+    if (bytes.length - 1 <= shortNameBytes) continue;
+    const writer = controller.add({ name: '././@LongLink', type, size: bytes.length, mode: 0 }).getWriter();
+    await writer.write(bytes);
+    await writer.close();
+  }
 }
 
 async function addEntry(controller: TarPackController, header: TarHeader): Promise<void> {

@@ -27,6 +27,7 @@ import { OperationAbortedError } from './errors/operation-aborted-error.js';
 import { ProtocolError } from './errors/protocol-error.js';
 import { TooLargeError } from './errors/too-large-error.js';
 import { UnsupportedError } from './errors/unsupported-error.js';
+import { markFinal } from './final-copy-errors.js';
 import { mapFileError } from './map-file-error.js';
 import { MAX_PATH_BYTES } from './pack-tar.js';
 
@@ -81,7 +82,8 @@ export async function unpackTar(
   } catch (error) {
     tar.destroy();
     if (firstMade !== undefined) await removeMadeParents(parentPath, firstMade);
-    throw mapFileError(error, target, 'no');
+    if (isCrikitError(error)) throw error;
+    throw markFinal(mapFileError(error, target, 'no'));
   } finally {
     signal?.removeEventListener('abort', onAbort);
     await parent?.handle.close();
@@ -181,7 +183,7 @@ async function unpackInto(
   };
 
   try {
-    await decode(tar, takeEntry);
+    await decodeTar(tar, takeEntry);
     if (root === undefined) throw new ProtocolError('The archive is empty.', { applied: 'no' });
     for (const { path, header } of symlinks.values()) {
       const inDirectory = path.length === 1 ? parent : await walk.open(path.slice(0, -1), header);
@@ -217,8 +219,8 @@ async function unpackInto(
 
 type ExplainReadError = (error: unknown) => Error;
 
-/** Feeds the archive to the decoder by hand: Node 20's own adapter counts chunks where it should count bytes. */
-async function decode(
+/** Gives the entries one by one. Feeds the archive to the decoder by hand: Node 20's own adapter counts chunks where it should count bytes. */
+export async function decodeTar(
   tar: Readable,
   takeEntry: (entry: ParsedTarEntry, explain: ExplainReadError) => Promise<void>,
 ): Promise<void> {
@@ -384,7 +386,11 @@ function requireText(text: string, header: TarHeader): void {
   }
 }
 
-async function requireFreeDestination(parent: AnchoredDirectory, name: string, forDirectory: boolean): Promise<void> {
+export async function requireFreeDestination(
+  parent: AnchoredDirectory,
+  name: string,
+  forDirectory: boolean,
+): Promise<void> {
   const found = await lstat(reach(parent, name)).catch((error) => {
     if (!isCode(error, 'ENOENT')) throw error;
   });
@@ -407,7 +413,7 @@ function alreadyExists(path: string, cause?: unknown): AlreadyExistsError {
   );
 }
 
-function mapRenameError(error: unknown, path: string): unknown {
+export function mapRenameError(error: unknown, path: string): unknown {
   return isCode(error, 'ENOTEMPTY', 'EEXIST', 'EISDIR', 'ENOTDIR') ? alreadyExists(path, error) : error;
 }
 
@@ -439,7 +445,7 @@ async function removeTemporary(parent: AnchoredDirectory, temporary: string, cau
   }
 }
 
-async function removeMadeParents(path: string, first: string): Promise<void> {
+export async function removeMadeParents(path: string, first: string): Promise<void> {
   for (let made = path; made.length >= first.length; made = dirname(made)) {
     try {
       await rmdir(made);

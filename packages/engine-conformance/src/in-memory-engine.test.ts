@@ -130,7 +130,8 @@ describe('events', () => {
   test('and archives that are switched off leave an engine without the feature', async () => {
     const { engine, definition } = await connect({ events: false, archive: false });
     expect(engine.supports('events')).toBe(false);
-    expect(engine.supports('copy')).toBe(false);
+    expect(engine.supports('archive')).toBe(false);
+    expect(engine.supports('copy', { status: 'exited', withheld: {} })).toBe(false);
     expect(definition.possibleFeatures).toEqual([]);
   });
 });

@@ -117,6 +117,10 @@ describe('working directory and environment by a shell of the container', () => 
     expect(emulationFailure(missing.prepared.marker, missing.stderr.toString())).toBe('workdir');
     const unknown = await run({ cmd: ['no-such-command'], workingDir: directory });
     expect(emulationFailure(unknown.prepared.marker, unknown.stderr.toString())).toBe('command');
+    for (const cmd of [['/etc/passwd'], ['/etc'], ['/no/such/command']]) {
+      const refused = await run({ cmd, workingDir: directory });
+      expect(emulationFailure(refused.prepared.marker, refused.stderr.toString())).toBe('command');
+    }
     const itself = await run({ cmd: ['sh', '-c', 'echo workdir >&2; exit 126'], workingDir: directory });
     expect(itself.code).toBe(126);
     expect(emulationFailure(itself.prepared.marker, itself.stderr.toString())).toBeUndefined();

@@ -96,7 +96,11 @@ const emulationScript = [
   'shift 3',
   'while [ "$crikit_count" -gt 0 ]; do export "$1"; shift; crikit_count=$((crikit_count - 1)); done',
   'if [ -n "$crikit_directory" ]; then cd -- "$crikit_directory" 2>/dev/null || { printf "%s:workdir" "$crikit_marker" >&2; exit 126; }; fi',
-  'command -v -- "$1" >/dev/null 2>&1 || { printf "%s:command" "$crikit_marker" >&2; exit 127; }',
+  // busybox takes any file for a command when it is named by its path.
+  'crikit_found=1',
+  'command -v -- "$1" >/dev/null 2>&1 || crikit_found=0',
+  'case "$1" in */*) [ -f "$1" ] && [ -x "$1" ] || crikit_found=0 ;; esac',
+  '[ "$crikit_found" -eq 1 ] || { printf "%s:command" "$crikit_marker" >&2; exit 127; }',
   'exec "$@"',
 ].join('\n');
 
@@ -104,9 +108,14 @@ function emulatedCommand(cmd: readonly string[], marker: string, env: readonly s
   return ['sh', '-c', emulationScript, 'sh', markerValue(marker), directory, String(env.length), ...env, ...cmd];
 }
 
+/** How the diagnostics of an emulated command begin that was not started. */
+export function emulationPrefix(marker: string): string {
+  return `${markerValue(marker)}:`;
+}
+
 /** What the beginning of an emulated command's diagnostics says; undefined when the command itself wrote it. */
 export function emulationFailure(marker: string, diagnostics: string): EmulationFailure | undefined {
-  const prefix = `${markerValue(marker)}:`;
+  const prefix = emulationPrefix(marker);
   if (!diagnostics.startsWith(prefix)) return undefined;
   return diagnostics.startsWith('workdir', prefix.length) ? 'workdir' : 'command';
 }

@@ -389,6 +389,58 @@ describe('execAsync', () => {
     expect(execs[0]?.disposed).toBe(true);
   });
 
+  describe('where a shell stands in for what the engine has not', () => {
+    const bare = { execFields: new Set(['tty', 'stdin'] as const) };
+    // The shell's fourth argument, after its script and its own name.
+    const shellSays = (exec: FakeExec, what: string) => `${exec.request.cmd[4]}:${what}`;
+
+    test.each([
+      ['stderr', false],
+      ['the terminal', true],
+    ] as const)('does not hand on what the shell says on %s about a missing command', async (_, tty) => {
+      const { engine } = setup((exec) => {
+        exec.exit(127);
+        // Later than the end, and in pieces.
+        setTimeout(() => {
+          const said = shellSays(exec, 'command');
+          const stream = tty ? exec.stdout : exec.stderr;
+          stream.write(said.slice(0, 10));
+          stream.write(said.slice(10));
+          exec.stdout.end();
+          exec.stderr.end();
+        }, 20);
+      }, bare);
+      const running = await engine.execAsync('c1', { cmd: ['none'], tty });
+      const [stdout, stderr, result] = await Promise.all([text(running.stdout), text(running.stderr), running.result]);
+      expect({ stdout, stderr, result }).toMatchObject({
+        stdout: '',
+        stderr: '',
+        result: { error: { code: 'COMMAND_NOT_FOUND' } },
+      });
+    });
+
+    test('hands on output that only begins alike', async () => {
+      const { engine } = setup((exec) => {
+        const said = shellSays(exec, 'command');
+        exec.stderr.write(said.slice(0, 8));
+        exec.stderr.end('!');
+        exec.stdout.end();
+        exec.exit(0);
+      }, bare);
+      const running = await engine.execAsync('c1', { cmd: ['a'] });
+      running.stdout.resume();
+      expect(await text(running.stderr)).toMatch(/^[0-9a-f]{8}!$/);
+      const short = setup((exec) => {
+        exec.stderr.end(shellSays(exec, '').slice(0, 8));
+        exec.stdout.end();
+        exec.exit(0);
+      }, bare);
+      const other = await short.engine.execAsync('c1', { cmd: ['a'] });
+      other.stdout.resume();
+      expect(await text(other.stderr)).toMatch(/^[0-9a-f]{8}$/);
+    });
+  });
+
   test('resizes a terminal only', async () => {
     const sizes: number[][] = [];
     const { engine } = setup(

@@ -26,6 +26,7 @@ import {
 import {
   type EmulationFailure,
   emulationFailure,
+  emulationPrefix,
   type PreparedExec,
   prepareExec,
   type WantedExec,
@@ -153,8 +154,9 @@ export async function runExecAsync(
   const { handle, interruption } = started;
   const input =
     request.input === undefined || request.input === 'pipe' ? undefined : feedInput(request.input, handle.stdin);
-  const stdout = new OutputForwarder(handle.stdout);
-  const stderr = new OutputForwarder(handle.stderr);
+  const notOutput = started.prepared.emulated ? emulationPrefix(started.prepared.marker) : undefined;
+  const stdout = new OutputForwarder(handle.stdout, handle.stderr === undefined ? notOutput : undefined);
+  const stderr = new OutputForwarder(handle.stderr, notOutput);
   let killed: (() => void) | undefined;
   const killAsked = new Promise<{ kind: 'killed' }>((resolve) => {
     killed = () => resolve({ kind: 'killed' });
@@ -169,7 +171,12 @@ export async function runExecAsync(
     ]);
     if (first.kind === 'ended') {
       if (first.exit.kind !== 'exited') return { error: first.exit.error };
-      const diagnostics = (handle.stderr === undefined ? stdout : stderr).beginning();
+      const teller = handle.stderr === undefined ? stdout : stderr;
+      // The end may be known before what was written last has arrived.
+      if (started.prepared.emulated && first.exit.exitCode >= 126) {
+        await Promise.race([teller.done, delay(silenceGraceMs, undefined, { ref: false })]);
+      }
+      const diagnostics = teller.beginning();
       const failure = emulationError(context, reference, started.prepared, request, diagnostics);
       return failure === undefined ? { exitCode: first.exit.exitCode } : { error: failure };
     }
@@ -471,9 +478,15 @@ class OutputForwarder implements OutputSink {
   readonly #beginning: Buffer[] = [];
   #beginningBytes = 0;
   #lastData = 0;
+  /** What has come so far while it may be, or is, no output of the command. */
+  #held: Buffer | undefined;
+  readonly #notOutput: Buffer;
 
-  constructor(source: Readable | undefined) {
+  /** A stream that begins with `notOutput` was written by the shell that stands in for the engine, and is not handed on. */
+  constructor(source: Readable | undefined, notOutput = '') {
     this.#source = source;
+    this.#notOutput = Buffer.from(notOutput);
+    this.#held = notOutput === '' ? undefined : Buffer.alloc(0);
     if (source === undefined) {
       this.output.end();
       this.done = Promise.resolve();
@@ -486,8 +499,9 @@ class OutputForwarder implements OutputSink {
         this.#beginning.push(kept);
         this.#beginningBytes += kept.length;
       }
-      if (!this.output.writable) return;
-      if (!this.output.write(chunk)) source.pause();
+      const output = this.#release(chunk);
+      if (output === undefined || !this.output.writable) return;
+      if (!this.output.write(output)) source.pause();
     });
     this.output.on('drain', () => source.resume());
     this.output.on('close', () => source.resume());
@@ -499,6 +513,15 @@ class OutputForwarder implements OutputSink {
     });
   }
 
+  #release(chunk: Buffer): Buffer | undefined {
+    if (this.#held === undefined) return chunk;
+    const all = Buffer.concat([this.#held, chunk]);
+    const compared = Math.min(all.length, this.#notOutput.length);
+    const alike = all.subarray(0, compared).equals(this.#notOutput.subarray(0, compared));
+    this.#held = alike ? all : undefined;
+    return alike ? undefined : all;
+  }
+
   quietSince(): number | undefined {
     return this.output.writableNeedDrain && !this.output.destroyed ? undefined : this.#lastData;
   }
@@ -508,7 +531,10 @@ class OutputForwarder implements OutputSink {
   }
 
   end(): void {
-    if (!this.output.destroyed && !this.output.writableEnded) this.output.end();
+    if (!this.output.destroyed && !this.output.writableEnded) {
+      if (this.#held !== undefined && this.#held.length < this.#notOutput.length) this.output.write(this.#held);
+      this.output.end();
+    }
     this.#source?.resume();
   }
 }

@@ -329,7 +329,7 @@ export function describeExecBehaviour({ runner, createFixture }: ExecSuiteOption
         ['a command that ignores signals', 'trap "" TERM INT HUP; while :; do sleep 4141; done'],
       ] as const) {
         test(`kill ${what}, and say so with what was written before`, async () => {
-          const timeout = sh(`echo before; ${script}`, { timeoutMs: 400 });
+          const timeout = sh(`echo before; ${script}`, { timeoutMs: 1_000 });
           await assert.rejects(timeout, (error: ExecTimeoutError) => {
             assert.equal(error.code, 'TIMEOUT');
             assert.equal(error.applied, 'yes');
@@ -357,7 +357,7 @@ export function describeExecBehaviour({ runner, createFixture }: ExecSuiteOption
 
       testWith(['user'], 'kill the command of another user', async () => {
         await assert.rejects(
-          sh('exec sleep 6161', { timeoutMs: 400, user: 'app' }, users),
+          sh('exec sleep 6161', { timeoutMs: 1_000, user: 'app' }, users),
           (error: ExecTimeoutError) => {
             assert.equal(error.code, 'TIMEOUT');
             assert.equal(error.termination?.confirmed, true, error.message);

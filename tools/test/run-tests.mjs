@@ -19,7 +19,7 @@ import { REPORT_PATH_VARIABLE, readTestReport } from './test-report.mjs';
 const MINUTE = 60_000;
 const isCi = process.env.CI !== undefined && process.env.CI !== '' && process.env.CI !== 'false';
 // The next release's engines are a large download: elsewhere their tests are skipped, unless a lab runs them.
-const ENGINES = ['docker', 'containerd', ...(isCi ? ['containerd-next'] : [])];
+const ENGINES = ['docker', 'containerd', 'podman', ...(isCi ? ['containerd-next'] : [])];
 
 const interruption = new AbortController();
 for (const name of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {

@@ -82,12 +82,14 @@ export async function listProcessesOfAll(
   options: ListAllProcessesOptions = {},
 ): Promise<ReadonlyMap<string, readonly ContainerProcess[]>> {
   const { containerIds, hostRoot = '/', signal } = options;
+  // Looking for these costs a comparison each; the others are read out of the control group.
+  const chosenByPeople = [...(containerIds ?? [])].filter((id) => !/^[0-9a-f]{64}$/.test(id));
   const choose: Choose = (cgroup) => {
     const ids = containerIdsFromCgroup(cgroup);
     if (containerIds === undefined) return ids[0];
     const known = ids.find((id) => containerIds.has(id));
     if (known !== undefined || ids.length > 0) return known;
-    for (const id of containerIds) if (cgroupNamesContainer(cgroup, id)) return id;
+    for (const id of chosenByPeople) if (cgroupNamesContainer(cgroup, id)) return id;
     return undefined;
   };
   return scan(hostRoot, choose, signal);

@@ -30,7 +30,7 @@ console.log(`Node ${process.version}, Linux ${release()}, ${cpus().length} × ${
 const load = async (name) => (await import(new URL(`./${name}.mjs`, import.meta.url).href)).default;
 
 // `containerd` starts an engine of its own.
-const needNoDocker = new Set(['import', 'containerd', 'pods']);
+const needNoDocker = new Set(['import', 'containerd', 'pods', 'store']);
 const engines = names.some((name) => !needNoDocker.has(name)) ? (await up({ engines: ['docker'] })).engines : {};
 try {
   for (const name of names.filter((each) => !needContainers.has(each))) await (await load(name))(engines.docker);

@@ -195,7 +195,7 @@ export function createMetaStore(options: MetaStoreOptions = {}): MetaStore {
   const engineById = (id: string): ContainerEngine | undefined => engines().find((engine) => engine.id === id);
 
   const findTarget = (target: StoreTarget): Container => {
-    const found = typeof target === 'string' ? findContainerByCid(snapshot, target, engines()) : findSame(target);
+    const found = typeof target === 'string' ? findContainerByCid(snapshot, target, engines) : findSame(target);
     if (found !== undefined) return found;
     const id = typeof target === 'string' ? target : target.id;
     throw new NoSuchContainerError(`The store knows no container '${id}'.`, { applied: 'no', retryable: true });
@@ -285,7 +285,7 @@ export function createMetaStore(options: MetaStoreOptions = {}): MetaStore {
     return undefined;
   };
   const findAnyContainer = (cid: string): Container | undefined =>
-    findContainerByCid(snapshot, cid, engines()) ?? findContainerByCid(departed.snapshot, cid, engines());
+    findContainerByCid(snapshot, cid, engines) ?? findContainerByCid(departed.snapshot, cid, engines);
 
   const waitFor = (target: WaitTarget, waitOptions: WaitOptions = {}): Promise<Container | Pod> => {
     const noContainer = (what: string) => () =>
@@ -294,7 +294,7 @@ export function createMetaStore(options: MetaStoreOptions = {}): MetaStore {
         retryable: true,
       });
     if ('cid' in target) {
-      const find = (): Container | undefined => findContainerByCid(snapshot, target.cid, engines());
+      const find = (): Container | undefined => findContainerByCid(snapshot, target.cid, engines);
       return waiters.wait<Container | Pod>(find, waitOptions, noContainer(`'${target.cid}'`));
     }
     if ('pid' in target) {

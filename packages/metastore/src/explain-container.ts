@@ -34,8 +34,8 @@ export function explainContainer(cid: string, grounds: ExplainGrounds): Containe
   let living: Container | undefined;
   let gone: Container | undefined;
   try {
-    living = findContainerByCid(snapshot, cid, engines);
-    if (living === undefined) gone = findContainerByCid(departed, cid, engines);
+    living = findContainerByCid(snapshot, cid, () => engines);
+    if (living === undefined) gone = findContainerByCid(departed, cid, () => engines);
   } catch (error) {
     if (!isAmbiguousContainerError(error)) throw error;
     return { cid, outcome: 'ambiguous', podSource, reasons: [error.message] };

@@ -9,16 +9,16 @@ const shortIdLength = 12;
 export function findContainerByCid(
   snapshot: Snapshot,
   asked: string,
-  engines: readonly ContainerEngine[],
+  engines: () => readonly ContainerEngine[],
 ): Container | undefined {
-  const direct = snapshot.keysById.get(asked);
-  if (direct?.length === 1) return snapshot.containersByKey.get(direct[0] as string);
+  const direct = snapshot.containersById.get(asked);
+  if (direct !== undefined) return direct;
   const schemeEnd = asked.indexOf('://');
   const scheme = schemeEnd === -1 ? undefined : asked.slice(0, schemeEnd);
   const id = schemeEnd === -1 ? asked : asked.slice(schemeEnd + 3);
   const found = listKeys(snapshot, id)
     .map((key) => snapshot.containersByKey.get(key) as Container)
-    .filter((container) => scheme === undefined || speaksScheme(container, scheme, engines));
+    .filter((container) => scheme === undefined || speaksScheme(container, scheme, engines()));
   if (found.length > 1) {
     throw new AmbiguousContainerError(
       asked,

@@ -6,9 +6,10 @@ import { canonicalIp, podNameKey, type Snapshot } from './snapshot.js';
  * lives, else the one started last.
  */
 export function findPodByName(snapshot: Snapshot, namespace: string, name: string): Pod | undefined {
+  const only = snapshot.podsByName.get(namespace)?.get(name);
+  if (only !== undefined) return only;
   const uids = snapshot.uidsByName.get(podNameKey(namespace, name));
   if (uids === undefined) return undefined;
-  if (uids.length === 1) return snapshot.podsByUid.get(uids[0] as string);
   return uids
     .flatMap((uid) => snapshot.podsByUid.get(uid) ?? [])
     .sort((one, other) => rank(other) - rank(one) || (lastStart(one) < lastStart(other) ? 1 : -1))[0];

@@ -31,7 +31,7 @@ const steps = fc.array(
       arbitrary: fc.record({ kind: fc.constantFrom('drop', 'hold', 'tell', 'end-events', 'away', 'back', 'pause') }),
     },
   ),
-  { maxLength: 60 },
+  { maxLength: 60, size: 'max' },
 );
 
 async function take(step: Step, control: InMemoryEngineControl, number: number): Promise<void> {

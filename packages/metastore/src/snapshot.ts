@@ -26,6 +26,9 @@ export interface Snapshot {
   readonly keysById: Index;
   readonly keysByShortId: Index;
   readonly keysByName: Index;
+  /** The short ways of the two commonest look-ups, where just one fits: by full id, by namespace and name. */
+  readonly containersById: ReadonlyMap<string, Container>;
+  readonly podsByName: ReadonlyMap<string, ReadonlyMap<string, Pod>>;
 }
 
 type Index = ReadonlyMap<string, readonly string[]>;
@@ -50,6 +53,8 @@ export const emptySnapshot: Snapshot = Object.freeze({
   keysById: new Map(),
   keysByShortId: new Map(),
   keysByName: new Map(),
+  containersById: new Map(),
+  podsByName: new Map(),
 });
 
 export function nextSnapshot(previous: Snapshot, { pods, containers }: SnapshotChange, timeMs: number): Snapshot {
@@ -59,6 +64,8 @@ export function nextSnapshot(previous: Snapshot, { pods, containers }: SnapshotC
     reindex(index, previous.podsByUid, pods, wordsOf);
   const reindexContainers = (index: Index, wordsOf: (container: Container) => readonly string[]): Index =>
     reindex(index, previous.containersByKey, containers, wordsOf);
+  const keysById = reindexContainers(previous.keysById, ({ id }) => [id]);
+  const uidsByName = reindexPods(previous.uidsByName, (pod) => [podNameKey(pod.namespace, pod.name)]);
   return Object.freeze({
     sequence: previous.sequence + 1,
     timeMs,
@@ -67,16 +74,66 @@ export function nextSnapshot(previous: Snapshot, { pods, containers }: SnapshotC
       containersByKey === previous.containersByKey ? previous.containers : Object.freeze([...containersByKey.values()]),
     podsByUid,
     containersByKey,
-    uidsByName: reindexPods(previous.uidsByName, (pod) => [podNameKey(pod.namespace, pod.name)]),
+    uidsByName,
     uidsBySandboxId: reindexPods(previous.uidsBySandboxId, sandboxIdsOf),
     uidsByIp: reindexPods(previous.uidsByIp, (pod) => (isOnHostNetwork(pod) ? [] : ipsOf(pod))),
     uidsByHostNetworkIp: reindexPods(previous.uidsByHostNetworkIp, (pod) => (isOnHostNetwork(pod) ? ipsOf(pod) : [])),
-    keysById: reindexContainers(previous.keysById, ({ id }) => [id]),
+    keysById,
     keysByShortId: reindexContainers(previous.keysByShortId, ({ shortId }) => [shortId]),
     keysByName: reindexContainers(previous.keysByName, ({ name, k8sName }) =>
       k8sName === undefined || k8sName === name ? [name] : [name, k8sName],
     ),
+    containersById: shortenById(previous, containers, containersByKey, keysById),
+    podsByName: shortenByName(previous, pods, podsByUid, uidsByName),
   });
+}
+
+function shortenById(
+  previous: Snapshot,
+  changes: SnapshotChange['containers'],
+  containersByKey: Snapshot['containersByKey'],
+  keysById: Index,
+): Snapshot['containersById'] {
+  if (changes.size === 0) return previous.containersById;
+  const next = new Map(previous.containersById);
+  for (const [key, container] of changes) {
+    const id = (container ?? previous.containersByKey.get(key))?.id;
+    if (id === undefined) continue;
+    const only = theOnly(keysById.get(id), containersByKey);
+    if (only === undefined) next.delete(id);
+    else next.set(id, only);
+  }
+  return next;
+}
+
+function shortenByName(
+  previous: Snapshot,
+  changes: SnapshotChange['pods'],
+  podsByUid: Snapshot['podsByUid'],
+  uidsByName: Index,
+): Snapshot['podsByName'] {
+  if (changes.size === 0) return previous.podsByName;
+  const next = new Map<string, ReadonlyMap<string, Pod>>(previous.podsByName);
+  const copied = new Map<string, Map<string, Pod>>();
+  const shorten = ({ namespace, name }: Pod): void => {
+    const names = copied.get(namespace) ?? new Map(next.get(namespace));
+    copied.set(namespace, names);
+    const only = theOnly(uidsByName.get(podNameKey(namespace, name)), podsByUid);
+    if (only === undefined) names.delete(name);
+    else names.set(name, only);
+    if (names.size === 0) next.delete(namespace);
+    else next.set(namespace, names);
+  };
+  for (const [uid, pod] of changes) {
+    const old = previous.podsByUid.get(uid);
+    if (old !== undefined) shorten(old);
+    if (pod !== undefined) shorten(pod);
+  }
+  return next;
+}
+
+function theOnly<Value>(keys: readonly string[] | undefined, values: ReadonlyMap<string, Value>): Value | undefined {
+  return keys?.length === 1 ? values.get(keys[0] as string) : undefined;
 }
 
 export function podNameKey(namespace: string, name: string): string {

@@ -22,11 +22,16 @@ export interface StatusIds {
 const noSchemes: ReadonlySet<string> = new Set();
 
 export function createStatusIds(): StatusIds {
-  const byId = new Map<string, StatusId>();
+  /** More than one pod only where statuses contradict each other; the last word counts. */
+  const byId = new Map<string, readonly StatusId[]>();
   const byPod = new Map<string, { readonly ids: readonly string[]; readonly schemes: ReadonlySet<string> }>();
   return {
     set: (uid, pod) => {
-      for (const id of byPod.get(uid)?.ids ?? []) if (byId.get(id)?.uid === uid) byId.delete(id);
+      for (const id of byPod.get(uid)?.ids ?? []) {
+        const others = (byId.get(id) ?? []).filter((one) => one.uid !== uid);
+        if (others.length === 0) byId.delete(id);
+        else byId.set(id, others);
+      }
       byPod.delete(uid);
       if (pod === undefined) return;
       const ids: string[] = [];
@@ -36,22 +41,20 @@ export function createStatusIds(): StatusIds {
         if (scheme === undefined || id === undefined) continue;
         ids.push(id);
         schemes.add(scheme);
-        byId.set(id, {
+        const statusId = {
           scheme,
           uid,
           namespace: pod.metadata?.namespace ?? '',
           podName: pod.metadata?.name ?? '',
           containerName: name,
-        });
+        };
+        byId.set(id, [...(byId.get(id) ?? []), statusId]);
       }
       if (ids.length > 0) byPod.set(uid, { ids, schemes });
     },
     idsOf: (uid) => byPod.get(uid)?.ids ?? [],
     schemesOf: (uid) => byPod.get(uid)?.schemes ?? noSchemes,
-    find: (id, schemes) => {
-      const found = byId.get(id);
-      return found !== undefined && schemes.includes(found.scheme) ? found : undefined;
-    },
+    find: (id, schemes) => byId.get(id)?.findLast(({ scheme }) => schemes.includes(scheme)),
   };
 }
 

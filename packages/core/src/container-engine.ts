@@ -1,3 +1,5 @@
+import type { Agent } from 'node:http';
+import type { Socket } from 'node:net';
 import type { ContainerReference, ContainerState, ContainerStatus } from './container.js';
 import type { CopyOptions, CopyResult } from './copy-options.js';
 import type {
@@ -72,6 +74,23 @@ export interface ContainerEngine extends AsyncDisposable {
    * Rejects as `exec` does; with `COMMAND_NOT_FOUND` where there is no `sh`, with `PROTOCOL` where it is none.
    */
   openSession(container: ContainerTarget, options?: SessionOptions): Promise<ExecSession>;
+  /**
+   * Connects inside the network of the container's pod, its loopback included, and gives an ordinary socket. Nothing runs
+   * in the container, unless its network cannot be entered from here (see `viaExec`). Deadline 10 s. Rejects with the
+   * system's error (`ECONNREFUSED`, …) when nobody listens, with `NOT_RUNNING`, `UNSUPPORTED` or `PERMISSION` where there
+   * is no way in.
+   */
+  dial(container: ContainerTarget, target: DialTarget, options?: DialOptions): Promise<Socket>;
+  /** An agent for node:http whose connections `dial` makes; the host of a request is an address in the pod's network. */
+  httpAgent(container: ContainerTarget, options?: Pick<DialOptions, 'viaExec'>): Agent;
+  /** What undici takes as `connect`, so that `fetch` reaches the pod's network. */
+  connector(container: ContainerTarget, options?: Pick<DialOptions, 'viaExec'>): PodConnector;
+  /** Listens on this machine's loopback and joins each connection with one to `port` in the pod's network. */
+  portForward(
+    container: ContainerTarget,
+    port: number | DialTarget,
+    options?: PortForwardOptions & Pick<DialOptions, 'viaExec'>,
+  ): Promise<PortForward>;
   /**
    * Copies a file, directory or symlink of this host to the path `destination` in a container; with a slash at its end,
    * into that directory under the source's own name. Missing parent directories are made (mode 0755). A file or symlink

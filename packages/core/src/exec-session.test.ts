@@ -29,7 +29,7 @@ describe.each(shells)('a session in %s %s', (...shell) => {
 
   test('hands arguments, variables and input on as they are', async () => {
     const { session, driver } = await open();
-    const text = fc.string({ unit: 'binary' }).map((each) => each.replaceAll('\0', '').toWellFormed());
+    const text = fc.string({ unit: 'binary' }).map((each) => each.replaceAll('\0', ''));
     const print = 'for each; do printf "%s\\000" "$each"; done; printf "%s\\000" "$VALUE"; cat';
     await fc.assert(
       fc.asyncProperty(fc.array(text), text, fc.uint8Array(), async (words, value, input) => {

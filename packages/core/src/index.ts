@@ -100,6 +100,9 @@ export { sortMountPointsByLongSourceFirst } from './mount-order.js';
 export { type DirectoryRootLocation, openContainerRoot, type ProcessRootLocation } from './open-container-root.js';
 export { openRootOfContainer } from './open-root-of-container.js';
 export * from './pod.js';
+export type { DialOptions, DialTarget } from './pod-network.js';
+export type { PodConnector } from './pod-network-http.js';
+export type { PortForward, PortForwardOptions } from './pod-network-port-forward.js';
 export { type PodOwner, resolvePodOwner } from './pod-owner.js';
 export { probeUnixSocket } from './probe-unix-socket.js';
 export {

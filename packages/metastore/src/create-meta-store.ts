@@ -439,6 +439,26 @@ export function createMetaStore(options: MetaStoreOptions = {}): MetaStore {
       const { engine, container } = route(target);
       return engine.execAsync(container, request);
     },
+    openSession: async (target, sessionOptions) => {
+      const { engine, container } = route(target);
+      return engine.openSession(container, sessionOptions);
+    },
+    dial: async (target, dialTarget, dialOptions) => {
+      const { engine, container } = route(target);
+      return engine.dial(container, dialTarget, dialOptions);
+    },
+    httpAgent: (target, dialOptions) => {
+      const { engine, container } = route(target);
+      return engine.httpAgent(container, dialOptions);
+    },
+    connector: (target, dialOptions) => {
+      const { engine, container } = route(target);
+      return engine.connector(container, dialOptions);
+    },
+    portForward: async (target, port, forwardOptions) => {
+      const { engine, container } = route(target);
+      return engine.portForward(container, port, forwardOptions);
+    },
     copyToContainer: async (target, source, destination, copyOptions) => {
       const { engine, container } = route(target);
       return engine.copyToContainer(container, source, destination, copyOptions);

@@ -1,3 +1,5 @@
+import type { Agent } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import type {
   Container,
@@ -8,16 +10,23 @@ import type {
   ContainerRoot,
   CopyOptions,
   CopyResult,
+  DialOptions,
+  DialTarget,
   DirectoryEntry,
   ExecAsyncRequest,
   ExecRequest,
   ExecResult,
+  ExecSession,
   FileStatus,
   HostAccess,
   Pod,
+  PodConnector,
+  PortForward,
+  PortForwardOptions,
   ReadDirOptions,
   ReadFileOptions,
   RunningExec,
+  SessionOptions,
   StatOptions,
   WriteFileOptions,
 } from '@crikit/core';
@@ -140,6 +149,20 @@ export interface MetaStore extends AsyncDisposable {
   exec(container: StoreTarget, request: ExecRequest): Promise<ExecResult>;
   /** As `ContainerEngine.execAsync`. */
   execAsync(container: StoreTarget, request: ExecAsyncRequest): Promise<RunningExec>;
+  /** As `ContainerEngine.openSession`. */
+  openSession(container: StoreTarget, options?: SessionOptions): Promise<ExecSession>;
+  /** As `ContainerEngine.dial`. */
+  dial(container: StoreTarget, target: DialTarget, options?: DialOptions): Promise<Socket>;
+  /** As `ContainerEngine.httpAgent`. Throws as `engine` does. */
+  httpAgent(container: StoreTarget, options?: Pick<DialOptions, 'viaExec'>): Agent;
+  /** As `ContainerEngine.connector`. Throws as `engine` does. */
+  connector(container: StoreTarget, options?: Pick<DialOptions, 'viaExec'>): PodConnector;
+  /** As `ContainerEngine.portForward`. */
+  portForward(
+    container: StoreTarget,
+    port: number | DialTarget,
+    options?: PortForwardOptions & Pick<DialOptions, 'viaExec'>,
+  ): Promise<PortForward>;
   /** As `ContainerEngine.copyToContainer`. */
   copyToContainer(
     container: StoreTarget,

@@ -12,7 +12,7 @@ export async function createDockerFixture(endpoint: string): Promise<EngineFixtu
   return {
     engine,
     async runContainer(options = {}) {
-      const container = await createFixtureContainer(endpoint, options);
+      const container = await createDockerContainer(endpoint, options);
       made.add(container);
       return container;
     },
@@ -23,7 +23,8 @@ export async function createDockerFixture(endpoint: string): Promise<EngineFixtu
   };
 }
 
-async function createFixtureContainer(
+/** A container of a suite, made by Docker's own API. */
+export async function createDockerContainer(
   endpoint: string,
   { image = 'shell', cmd, env }: FixtureContainerOptions,
 ): Promise<FixtureContainer> {

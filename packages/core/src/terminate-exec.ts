@@ -81,16 +81,22 @@ async function killMarkedOnHost(
   let signalled = 0;
   let covered = false;
   let remaining = 0;
-  // A process may fork between the look and the signal: look again until nothing is left.
+  let endTold = exec.handle === undefined || exec.extent === 'marked';
+  const end = exec.handle?.exit.then(() => {
+    endTold = true;
+  });
+  // A process may fork between the look and the signal: look again until nothing is left. And an engine may answer a
+  // start before there is a process: as long as it tells no end, what was never seen may still come.
   for (let round = 0; round < hostRounds; round += 1) {
     const found = await findMarkedProcesses(exec.hostRoot, exec.reference.id, exec.marker);
     covered = found.covered || covered;
     remaining = found.processes.length;
-    if (remaining === 0) break;
+    if (remaining === 0 && (signalled > 0 || endTold || !covered)) break;
     for (const marked of found.processes) {
       if (await killProvenProcess(exec.hostRoot, marked)) signalled += 1;
     }
-    await delay(roundPauseMs * (round + 1));
+    const pause = delay(roundPauseMs * (round + 1));
+    await (remaining === 0 ? Promise.race([pause, end]) : pause);
   }
   return { covered, signalled, remaining };
 }

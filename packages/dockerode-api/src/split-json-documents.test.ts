@@ -27,7 +27,7 @@ test('finds every document whatever the pieces are', () => {
       expect(split([...bytes].map((byte) => Uint8Array.of(byte)))).toEqual(expected);
     }),
   );
-});
+}, 60_000);
 
 test('does not give a document that has not ended', () => {
   expect(split([Buffer.from('{"a":1}\n{"b":')])).toEqual([{ a: 1 }]);

@@ -5,6 +5,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mainBizOrThrow } from '@crikit/core';
+import { containerd } from '@crikit/engine-containerd';
 import { docker } from '@crikit/engine-docker';
 import { createMetaStore, labelPods } from '@crikit/metastore';
 import { printTable } from '../print-table.mjs';
@@ -17,7 +18,7 @@ import { createMemoryStage } from './memory-stage.mjs';
 /**
  * What the program plays on: a pod of its own, and the means to make something happen.
  * @typedef {object} Stage
- * @property {import('@crikit/core').EngineDefinition} definition
+ * @property {readonly import('@crikit/core').EngineDefinition[]} definitions
  * @property {() => Promise<{ namespace: string, name: string }>} createPod a sandbox, a biz container and a sidecar
  * @property {() => Promise<string>} startContainer one more container of that pod; gives its id
  * @property {(id: string) => Promise<void>} killContainer
@@ -30,9 +31,7 @@ import { createMemoryStage } from './memory-stage.mjs';
  */
 export async function runDemo(engine, signal) {
   const stage =
-    engine.kind === 'in-memory'
-      ? createMemoryStage()
-      : await createDockerStage(engine.endpoint, docker, engine.labStarted);
+    engine.kind === 'in-memory' ? createMemoryStage() : await createDockerStage(engine, { docker, containerd });
   try {
     await play(stage, signal);
   } finally {
@@ -47,7 +46,7 @@ export async function runDemo(engine, signal) {
 async function play(stage, signal) {
   const { namespace, name } = await stage.createPod();
   const store = createMetaStore({
-    engines: [stage.definition],
+    engines: stage.definitions,
     pods: labelPods({ unlabelled: 'pod-per-container' }),
     agentName: 'crikit-demo',
   });
@@ -86,6 +85,7 @@ function showPods(store) {
       [...pod.all, ...pod.initContainers, ...pod.ephemeralContainers].map((container) => [
         pod.namespace === '' ? pod.name : `${pod.namespace}/${pod.name}`,
         container.k8sName ?? container.name,
+        container.engineType,
         container.shortId,
         container.role ?? '-',
         container.roleReason ?? '-',
@@ -95,7 +95,7 @@ function showPods(store) {
         container.hostname ?? '-',
       ]),
     );
-  printTable([['POD', 'CONTAINER', 'ID', 'ROLE', 'WHY', 'STATUS', 'PID', 'RUNTIME', 'HOSTNAME'], ...rows]);
+  printTable([['POD', 'CONTAINER', 'ENGINE', 'ID', 'ROLE', 'WHY', 'STATUS', 'PID', 'RUNTIME', 'HOSTNAME'], ...rows]);
   if (pods.length > shownPods) console.log(`  … and ${pods.length - shownPods} more pods`);
 }
 

@@ -2,20 +2,23 @@
 import { createKubeletStylePod, dockerRequest, ensureImages, IMAGES } from '../lab/lab.mjs';
 
 /**
- * Containers on a Docker daemon, as a kubelet would make them.
- * @param {string} endpoint `unix://…` or `tcp://…`
- * @param {typeof import('@crikit/engine-docker').docker} docker
- * @param {boolean} isPrivate whether the daemon ends with the demo; on somebody's own nothing is left behind
+ * Containers on a Docker daemon, as a kubelet would make them, and on a private containerd, where there is one.
+ * @param {Extract<import('./run-demo.mjs').DemoEngine, { kind: 'docker' }>} engine
+ * @param {{ docker: typeof import('@crikit/engine-docker').docker, containerd: typeof import('@crikit/engine-containerd').containerd }} engines
  * @returns {Promise<import('./demo.mjs').Stage>}
  */
-export async function createDockerStage(endpoint, docker, isPrivate) {
+export async function createDockerStage({ endpoint, labStarted, containerd }, engines) {
   const target = endpoint.replace(/^unix:\/\//, '');
   const before = new Set(await imageTags(target));
   await ensureImages({ endpoint: target });
+  const docker = engines.docker(endpoint.startsWith('unix://') ? { socketPath: target } : { host: endpoint });
+  const second = engines.containerd(containerd === undefined ? {} : { address: containerd.socketPath });
+  /** @type {{ remove(): Promise<void> } | undefined} */
+  let criPod;
   /** @type {Awaited<ReturnType<typeof createKubeletStylePod>> | undefined} */
   let pod;
   return {
-    definition: docker(endpoint.startsWith('unix://') ? { socketPath: target } : { host: endpoint }),
+    definitions: [docker, second],
     async createPod() {
       pod = await createKubeletStylePod(target, {
         namespace: 'shop',
@@ -23,6 +26,15 @@ export async function createDockerStage(endpoint, docker, isPrivate) {
         labels: { app: 'web' },
         containers: [{ name: 'main' }, { name: 'log-sidecar' }],
       });
+      if (containerd !== undefined) {
+        const { createCriPod } = await import('../lab/cri-pods.mjs');
+        criPod = await createCriPod(containerd, {
+          namespace: 'shop',
+          name: 'cart-0',
+          labels: { app: 'cart' },
+          containers: [{ name: 'main' }, { name: 'mesh-sidecar' }],
+        });
+      }
       return pod;
     },
     async startContainer() {
@@ -33,8 +45,9 @@ export async function createDockerStage(endpoint, docker, isPrivate) {
       await dockerRequest(target, 'POST', `/containers/${id}/kill?signal=KILL`);
     },
     async remove() {
+      await criPod?.remove();
       await pod?.remove();
-      if (isPrivate) return;
+      if (labStarted) return;
       for (const tag of Object.values(IMAGES)) {
         if (!before.has(tag)) await dockerRequest(target, 'DELETE', `/images/${tag}`).catch(() => {});
       }

@@ -23,7 +23,7 @@ export function createMemoryStage() {
   });
   const about = { namespace: 'shop', name: 'web-0', labels: { app: 'web' } };
   return {
-    definition,
+    definitions: [definition],
     async createPod() {
       control.addPod({ ...about, containers: [{ k8sName: 'main' }, { k8sName: 'log-sidecar' }] });
       return about;

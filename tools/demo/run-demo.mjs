@@ -8,10 +8,12 @@ import { findDockerEngine } from './find-engine.mjs';
  * What the demo program (`demo.mjs`, `export async function runDemo(engine, signal)`) runs against.
  *
  * - `docker`: an engine that answers, as `unix://…` or `tcp://…`. With `labStarted` it is a private one that ends with
- *   the demo; without, it is somebody's own, on which the program must leave nothing behind.
+ *   the demo; without, it is somebody's own, on which the program must leave nothing behind. `containerd` is a private
+ *   one beside it; without, a containerd of this machine is shown where there is one.
  * - `in-memory`: no engine can be had; `reason` says why.
  *
- * @typedef {{ kind: 'docker', endpoint: string, labStarted: boolean } | { kind: 'in-memory', reason: string }} DemoEngine
+ * @typedef {{ kind: 'docker', endpoint: string, labStarted: boolean, containerd?: import('../lab/lab.mjs').EngineState }
+ *   | { kind: 'in-memory', reason: string }} DemoEngine
  */
 
 const interruption = new AbortController();
@@ -52,13 +54,21 @@ async function findEngine() {
   }
   try {
     const before = await labStatus();
-    if (before.engines.docker?.running !== true) {
-      console.log('No Docker engine answers here: starting a private one (about a minute the first time) …');
-      cleanUp = () => stopLab({ engines: ['docker'] });
+    const missing = ['docker', 'containerd'].filter((name) => before.engines[name]?.running !== true);
+    if (missing.length > 0) {
+      console.log(
+        `No engine answers here: starting a private ${missing.join(' and ')} (about a minute the first time) …`,
+      );
+      cleanUp = () => stopLab({ engines: missing });
     }
-    const { engines } = await startLab({ engines: ['docker'], signal });
+    const { engines } = await startLab({ engines: ['docker', 'containerd'], signal });
     if (engines.docker === undefined) throw new Error('the lab started and lists no docker');
-    return { kind: 'docker', endpoint: `unix://${engines.docker.socketPath}`, labStarted: true };
+    return {
+      kind: 'docker',
+      endpoint: `unix://${engines.docker.socketPath}`,
+      labStarted: true,
+      ...(engines.containerd === undefined ? {} : { containerd: engines.containerd }),
+    };
   } catch (error) {
     signal.throwIfAborted();
     const reason = error instanceof Error ? (error.message.split('\n', 1)[0] ?? '') : String(error);

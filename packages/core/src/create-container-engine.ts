@@ -169,7 +169,7 @@ export function createContainerEngine(
 
     async dial(container, target, dialOptions) {
       const reference = referenceOf(container);
-      const context = { engine, container: reference.id, host: target.host, port: target.port };
+      const context = { engine, container: reference.id, ...target };
       return trace('dial', context, () => network.dial(reference, target, dialOptions));
     },
 

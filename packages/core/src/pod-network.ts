@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, constants, openSync, readFileSync, readlinkSync } from 'node:fs';
 import { connect, createServer, isIP, type Socket } from 'node:net';
+import { type AnchoredBase, systemError, type Walked, walk } from './anchored-walk.js';
 import type { ContainerReference } from './container.js';
 import type { CallOptions, ContainerEngine } from './container-engine.js';
 import { ContainerNotRunningError } from './errors/container-not-running-error.js';
@@ -13,15 +14,22 @@ import { OperationAbortedError } from './errors/operation-aborted-error.js';
 import { PermissionDeniedError } from './errors/permission-denied-error.js';
 import { UnsupportedError } from './errors/unsupported-error.js';
 import { hostPath } from './host-path.js';
+import { mapContainerFileError } from './map-container-file-error.js';
+import { createMountGuard } from './mount-guard.js';
 import { type NetworkDialler, startNetworkDialler } from './pod-network-dialler.js';
 import { cgroupNamesContainer } from './read-cgroup.js';
 import { shortContainerId } from './short-container-id.js';
 
-export interface DialTarget {
-  /** An IP address, or `localhost`, as the container sees it. Names are not resolved. Default: `127.0.0.1`. */
-  readonly host?: string;
-  readonly port: number;
-}
+export type DialTarget =
+  | {
+      /** An IP address, or `localhost`, as the container sees it. Names are not resolved. Default: `127.0.0.1`. */
+      readonly host?: string;
+      readonly port: number;
+    }
+  | {
+      /** Of a unix socket, absolute in the container; links are followed inside of it. */
+      readonly path: string;
+    };
 
 export interface DialOptions extends CallOptions {
   /**
@@ -35,6 +43,9 @@ export interface PodNetwork {
   dial(reference: ContainerReference, target: DialTarget, options?: DialOptions): Promise<Socket>;
   close(): void;
 }
+
+// Not among Node's constants.
+const O_PATH = 0o10000000;
 
 const dialDeadlineMs = 10_000;
 const idleMs = 60_000;
@@ -211,15 +222,46 @@ export function createPodNetwork({ engine, hostRoot, locality }: PodNetworkOptio
     return dialler.dial(host, port, signal);
   };
 
+  /** By the walk that no link of the container leads out of, to the very socket that it found. */
+  const dialPath = async (reference: ContainerReference, path: string, signal: AbortSignal): Promise<Socket> => {
+    if (locality === 'elsewhere') {
+      throw new UnsupportedError('The engine runs on another kernel: its files cannot be reached from here.', {
+        engine: engine.id,
+        applied: 'no',
+      });
+    }
+    const { anchor } = await anchorOf(reference, signal);
+    const place = `container ${shortContainerId(reference.id)}`;
+    let root: number | undefined;
+    let walked: Walked | undefined;
+    try {
+      root = openSync(`/proc/self/fd/${anchor}/root`, O_PATH | constants.O_DIRECTORY);
+      const guard = createMountGuard(`/proc/self/fd/${anchor}/mountinfo`);
+      const base: AnchoredBase = { fd: root, guard, place: guard.placeOf(root, undefined, '/'), mounts: new Map() };
+      walked = walk(base, Buffer.from(path), { followLast: true });
+      if (walked.entry === undefined) throw systemError('ENOENT', 'no such file or directory');
+      if (!walked.entry.stats.isSocket()) throw new InvalidArgumentError(`'${path}' in ${place} is no socket.`);
+    } catch (error) {
+      walked?.close();
+      if (root !== undefined) closeSync(root);
+      throw mapContainerFileError(error, path, place);
+    }
+    try {
+      return await connectHere({ path: `/proc/self/fd/${walked.entry.fd}` }, signal);
+    } finally {
+      walked.close();
+      closeSync(root);
+    }
+  };
+
   return {
-    async dial(reference, { host: asked = '127.0.0.1', port }, options = {}) {
-      const host = asked === 'localhost' ? '127.0.0.1' : asked;
-      if (isIP(host) === 0) throw new InvalidArgumentError(`'${asked}' is no IP address.`);
-      if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new InvalidArgumentError(`${port} is no port.`);
+    async dial(reference, target, options = {}) {
+      const address = checkTarget(target);
+      const inWords = 'path' in address ? address.path : `${address.host}:${address.port}`;
       const { signal: caller, timeoutMs = dialDeadlineMs, viaExec = true } = options;
       const limit = new AbortController();
       const timer = setTimeout(() => {
-        const message = `Connecting to ${host}:${port} in container ${shortContainerId(reference.id)} took more than ${timeoutMs} ms.`;
+        const message = `Connecting to ${inWords} in container ${shortContainerId(reference.id)} took more than ${timeoutMs} ms.`;
         limit.abort(new EngineTimeoutError(message, { engine: engine.id, retryable: true }));
       }, timeoutMs);
       const onAbort = (): void => {
@@ -230,12 +272,14 @@ export function createPodNetwork({ engine, hostRoot, locality }: PodNetworkOptio
       try {
         limit.signal.throwIfAborted();
         try {
-          return await dialDirectly(reference, host, port, limit.signal);
+          if ('path' in address) return await dialPath(reference, address.path, limit.signal);
+          return await dialDirectly(reference, address.host, address.port, limit.signal);
         } catch (error) {
           limit.signal.throwIfAborted();
+          if ('path' in address) throw error;
           const elsewise = isCrikitError(error) && (error.code === 'UNSUPPORTED' || error.code === 'PERMISSION');
           if (!elsewise || !viaExec) throw error;
-          return await dialByExec(engine, reference, host, port, error);
+          return await dialByExec(engine, reference, address.host, address.port, error);
         }
       } finally {
         clearTimeout(timer);
@@ -246,6 +290,18 @@ export function createPodNetwork({ engine, hostRoot, locality }: PodNetworkOptio
       for (const key of [...known.keys()]) forget(key);
     },
   };
+}
+
+function checkTarget(target: DialTarget): { readonly host: string; readonly port: number } | { readonly path: string } {
+  if ('path' in target) {
+    if (!target.path.startsWith('/')) throw new InvalidArgumentError(`'${target.path}' is no absolute path.`);
+    return target;
+  }
+  const { host: asked = '127.0.0.1', port } = target;
+  const host = asked === 'localhost' ? '127.0.0.1' : asked;
+  if (isIP(host) === 0) throw new InvalidArgumentError(`'${asked}' is no IP address.`);
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new InvalidArgumentError(`${port} is no port.`);
+  return { host, port };
 }
 
 /** `net:[4026531840]`; undefined when the process has ended. */

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { type Agent, get, request } from 'node:http';
-import { connect, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { type ContainerEngine, connectEngine } from '@crikit/core';
 import { waitUntil } from '@crikit/engine-conformance';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -66,6 +66,26 @@ describeWithDocker('sockets in a pod’s network', ({ socketPath }) => {
     });
     await removeContainer(socketPath, id);
     await expect(engine.dial(id, { port: 1 })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+
+  test('a unix socket in the container is reached by its path, links followed inside', async () => {
+    const id = await run('exec sleep 1000000');
+    const { pid } = await engine.getContainerDetail(id);
+    const server = createServer((socket) => socket.end('by path'));
+    server.listen(`/proc/${pid}/root/tmp/socket`);
+    await once(server, 'listening');
+    try {
+      const script = 'ln -s /tmp/socket /tmp/link; ln -s /proc/1/root/tmp/socket /tmp/out; touch /tmp/file';
+      await engine.exec(id, { cmd: ['sh', '-c', script], check: true });
+      for (const path of ['/tmp/socket', '/tmp/link']) {
+        expect((await readAll(await engine.dial(id, { path }))).toString()).toBe('by path');
+      }
+      await expect(engine.dial(id, { path: '/tmp/out' })).rejects.toMatchObject({ code: 'UNSUPPORTED' });
+      await expect(engine.dial(id, { path: '/tmp/file' })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+      await expect(engine.dial(id, { path: '/tmp/none' })).rejects.toMatchObject({ code: 'PATH_NOT_FOUND' });
+    } finally {
+      server.close();
+    }
   });
 
   test('an agent for node:http keeps its connections', async () => {

@@ -17,6 +17,9 @@ import {
 } from '../../../tools/lab/lab.mjs';
 import { describeWithDocker } from '../../../tools/test-support/lab.js';
 import { createMetaStore, labelPods, type MetaStore, type MetaStoreEvent } from '../src/index.js';
+import { surviveOutages } from './outage-rounds.js';
+
+const outages = process.env.CRIKIT_LONG_TESTS === undefined ? 2 : 10;
 
 const stores: MetaStore[] = [];
 const cleanUps: (() => Promise<unknown>)[] = [];
@@ -253,6 +256,31 @@ describeWithDocker('a store whose dockerd is killed', () => {
     expect(aboutOutage.map((event) => event.type)).toEqual(['container-changed', 'pod-changed']);
     expect(aboutOutage[0]).toMatchObject({ container: { id: dying.containers.main, state: { status: 'exited' } } });
     expect(store.getPod('shop', 'web-1')).toBe(quiet);
+  });
+
+  test(`survives ${outages} deaths of its dockerd while containers come and go`, {
+    timeout: outages * 60_000,
+  }, async () => {
+    const { endpoint, socketPath } = daemon;
+    const store = await startStore({ engines: [docker({ socketPath })], trackFinishedPods: true });
+    await surviveOutages({
+      rounds: outages,
+      store,
+      makeVictim: async (name) => {
+        const pod = await createKubeletStylePod(endpoint, { namespace: 'shop', name, containers: [{ name: 'main' }] });
+        return { containerId: pod.containers.main as string };
+      },
+      churn: async (number) => {
+        const { id } = await runContainer(endpoint, { name: `churn-${number}` });
+        await removeContainer(endpoint, id);
+      },
+      kill: () => daemon.kill(),
+      start: () => daemon.start(),
+      truth: async () => {
+        const listed: { Id: string; State: string }[] = await dockerRequest(endpoint, 'GET', '/containers/json?all=1');
+        return new Map(listed.map(({ Id, State }) => [Id, State === 'running']));
+      },
+    });
   });
 
   test('is taken up when it starts later than the store', async () => {

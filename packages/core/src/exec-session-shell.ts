@@ -220,7 +220,12 @@ function createSessionShell(
       });
     let noiseBytes = 0;
     const answered = new Promise<void>((resolve, reject) => {
-      const refuse = (): void => reject(refusal('it wrote something else than it was asked for'));
+      const refuse = (): void => {
+        // Whatever floods is held up while it is ended.
+        handle.stdout.pause();
+        stderrSource.pause();
+        reject(refusal('it wrote something else than it was asked for'));
+      };
       // A shell may have something to say about its start.
       const onNoise = (data: Buffer): void => {
         noiseBytes += data.length;

@@ -10,6 +10,8 @@ export interface LocalShellDriver extends EngineDriver {
   readonly starts: readonly string[][];
   /** Pids of the shells that are open. */
   readonly pids: ReadonlySet<number>;
+  /** Pid of the first one that was started. */
+  first: number | undefined;
   status: 'running' | 'paused' | 'exited';
 }
 
@@ -46,6 +48,7 @@ export function localShellDriver(shell: readonly string[]): LocalShellDriver {
         });
         if (child.pid !== undefined) {
           pids.add(child.pid);
+          driver.first ??= child.pid;
           await once(child, 'spawn');
         }
         return {
@@ -63,7 +66,7 @@ export function localShellDriver(shell: readonly string[]): LocalShellDriver {
         };
       },
     }),
-    { starts, pids, status: 'running' as const },
+    { starts, pids, first: undefined, status: 'running' as const },
   );
   return driver;
 }

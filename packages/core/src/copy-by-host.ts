@@ -3,7 +3,7 @@ import { closeSync, fstatSync, renameSync, rmdirSync, type Stats } from 'node:fs
 import { posix } from 'node:path';
 import type { AnchoredFiles } from './anchored-files.js';
 import { openInert, reachName, systemError, type Walked, type WalkOptions, walk } from './anchored-walk.js';
-import { copyTreeToHost, hostSide, withHostSource } from './copy-host-files.js';
+import { copyTreeToHost, withHostSource } from './copy-host-files.js';
 import type { CopyOptions, CopyOutcome } from './copy-options.js';
 import { alreadyExistsInContainer } from './copy-paths.js';
 import { createCopyProgressMeter } from './copy-progress-meter.js';
@@ -29,7 +29,7 @@ export async function copyToContainerByHost(
 ): Promise<CopyOutcome> {
   const to = containerSide(files);
   try {
-    return await withHostSource(source, (place) => copyIn(files, to, place, looked, target, options));
+    return await withHostSource(source, (place, from) => copyIn(files, from, to, place, looked, target, options));
   } catch (error) {
     throw to.mapError(error, target);
   }
@@ -37,6 +37,7 @@ export async function copyToContainerByHost(
 
 async function copyIn(
   files: AnchoredFiles,
+  from: TreeSide,
   to: TreeSide,
   source: TreePlace,
   looked: Stats,
@@ -64,7 +65,7 @@ async function copyIn(
       const stage = makeStage(files.base.guard, { fd: entry.fd, place: entry.place, path: parentPath });
       const into: TreePlace = { directoryFd: stage.fd, name: Buffer.from('item'), place: stage.place, path: target };
       try {
-        await copyTree(hostSide, source, to, into, {
+        await copyTree(from, source, to, into, {
           meter,
           signal,
           fileModeMask: 0o7777,

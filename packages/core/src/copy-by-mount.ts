@@ -8,7 +8,7 @@ import { posix } from 'node:path';
 import { openInert } from './anchored-walk.js';
 import type { MountPoint } from './container.js';
 import { type ExecTarget, explainFailure, openStage, runInContainer } from './copy-by-exec.js';
-import { copyTreeToHost, hostSide, withHostSource } from './copy-host-files.js';
+import { copyTreeToHost, withHostSource } from './copy-host-files.js';
 import type { HostSource } from './copy-host-source.js';
 import type { CopyOptions, CopyOutcome } from './copy-options.js';
 import { createCopyProgressMeter } from './copy-progress-meter.js';
@@ -50,8 +50,8 @@ export async function copyToContainerByMount(
       ...(signal !== undefined && { signal }),
     });
     if (seen.exitCode !== 0) throw notSeen();
-    await withHostSource(source.path, (from) =>
-      copyTree(hostSide, from, station.side, station.item, {
+    await withHostSource(source.path, (from, side) =>
+      copyTree(side, from, station.side, station.item, {
         meter,
         signal,
         fileModeMask: 0o7777,

@@ -10,6 +10,7 @@ import { copyTree, type TreePlace, type TreeSide } from './copy-tree.js';
 import { CopyFailedError } from './errors/copy-failed-error.js';
 import { markFinal } from './final-copy-errors.js';
 import { mapFileError } from './map-file-error.js';
+import { createMountGuard } from './mount-guard.js';
 import {
   DEFAULT_MAX_COPY_BYTES,
   DEFAULT_MAX_COPY_ENTRIES,
@@ -21,18 +22,31 @@ import {
 // Not among Node's constants.
 const O_PATH = 0o10000000;
 
-export const hostSide: TreeSide = {
+const hostSide: TreeSide = {
   // The same for every way to copy.
   mapError: (error, path) => markFinal(mapFileError(error, path, 'no')),
 };
 
+/** This host's side, of which `fd` is the directory that is worked in. */
+function hostSideAt(fd: number): TreeSide {
+  try {
+    const guard = createMountGuard('/proc/self/mountinfo');
+    return { ...hostSide, local: { guard, place: guard.placeOf(fd, undefined, '') } };
+  } catch {
+    return hostSide;
+  }
+}
+
 /** Holds the directory of `path` open while `use` works with it. */
-export async function withHostSource<Value>(path: string, use: (source: TreePlace) => Promise<Value>): Promise<Value> {
+export async function withHostSource<Value>(
+  path: string,
+  use: (source: TreePlace, side: TreeSide) => Promise<Value>,
+): Promise<Value> {
   const handle = await open(dirname(path), O_PATH | constants.O_DIRECTORY).catch((error) => {
     throw hostSide.mapError(error, path);
   });
   try {
-    return await use({ directoryFd: handle.fd, name: Buffer.from(basename(path)), path });
+    return await use({ directoryFd: handle.fd, name: Buffer.from(basename(path)), path }, hostSideAt(handle.fd));
   } finally {
     await handle.close();
   }
@@ -63,7 +77,7 @@ export async function copyTreeToHost(
     await copyTree(
       from,
       source,
-      hostSide,
+      hostSideAt(parent.handle.fd),
       { directoryFd: parent.handle.fd, name: Buffer.from(temporary), path: target },
       {
         meter,

@@ -39,6 +39,7 @@ import {
   utimes,
   utimesSync,
   write,
+  writeSync,
 } from 'node:fs';
 import { promisify } from 'node:util';
 import { reachName, systemError } from './anchored-walk.js';
@@ -59,11 +60,14 @@ const O_PATH = 0o10000000;
 const maxDepth = 256;
 const parallelFiles = 4;
 const chunkBytes = 1024 ** 2;
+const directBytes = 64 * 1024;
 
 /** How the files of one side are reached. */
 export interface TreeSide {
   /** Checks the file system before it is touched. Absent for directories of this host that the caller named. */
   readonly guard?: MountGuard;
+  /** Of a directory of this host, when its file system is one that does not hang: what lies on it is reached faster. */
+  readonly local?: { readonly guard: MountGuard; readonly place: MountPlace };
   /** Makes an error of the system a typed one. */
   mapError(error: unknown, path: string): Error;
 }
@@ -99,8 +103,19 @@ export async function copyTree(
   options: CopyTreeOptions,
 ): Promise<void> {
   const { meter, signal, maxBytes = Number.POSITIVE_INFINITY, maxEntries = Number.POSITIVE_INFINITY } = options;
-  const reading = from.guard === undefined ? queuedCalls : directCalls;
-  const writing = to.guard === undefined ? queuedCalls : directCalls;
+  // What is written lies on one file system: the destination's own.
+  const writing = to.guard === undefined && to.local === undefined ? queuedCalls : directCalls;
+  const readingOf = (fd: number): FileCalls => {
+    if (from.guard !== undefined) return directCalls;
+    if (from.local === undefined) return queuedCalls;
+    try {
+      const { guard, place } = from.local;
+      return guard.placeOf(fd, place, '').mountId === place.mountId ? directCalls : queuedCalls;
+    } catch {
+      return queuedCalls;
+    }
+  };
+  const opening = from.guard === undefined && from.local === undefined ? queuedCalls : directCalls;
   let bytes = 0;
   let entries = 0;
 
@@ -141,12 +156,13 @@ export async function copyTree(
       });
     }
     // Without waking up what it is: a FIFO, a device, an automount.
-    const fd = await on(from, at.path, () => reading.open(reachName(at.directoryFd, at.name), O_PATH | O_NOFOLLOW, 0));
+    const fd = await on(from, at.path, () => opening.open(reachName(at.directoryFd, at.name), O_PATH | O_NOFOLLOW, 0));
     try {
       const place = await on(from, at.path, () => placeOf(from, fd, at));
+      const reading = readingOf(fd);
       const stats = await on(from, at.path, () => reading.fstat(fd));
-      if (stats.isFile()) await copyFile(fd, stats, place, at, into);
-      else if (stats.isSymbolicLink()) await copyLink(stats, at, into);
+      if (stats.isFile()) await copyFile(reading, fd, stats, place, at, into);
+      else if (stats.isSymbolicLink()) await copyLink(reading, stats, at, into);
       else if (stats.isDirectory()) await copyDirectory(fd, stats, place, at, into, depth);
       else {
         throw markFinal(
@@ -163,6 +179,7 @@ export async function copyTree(
   };
 
   const copyFile = async (
+    reading: FileCalls,
     pathFd: number,
     looked: Stats,
     place: MountPlace | undefined,
@@ -227,6 +244,11 @@ export async function copyTree(
         countBytes(bytesRead);
         await written;
         const offset = position;
+        if (bytesRead === size && size <= directBytes && writing === directCalls) {
+          // Goes no further than the page cache: less than the way through the thread pool costs.
+          await on(to, into.path, () => writeAllSync(output, buffer, bytesRead));
+          break;
+        }
         written = on(to, into.path, () => writeAll(output, buffer, bytesRead, offset));
         written.catch(() => {});
         position += bytesRead;
@@ -238,7 +260,7 @@ export async function copyTree(
     }
   };
 
-  const copyLink = async (looked: Stats, at: TreePlace, into: TreePlace): Promise<void> => {
+  const copyLink = async (reading: FileCalls, looked: Stats, at: TreePlace, into: TreePlace): Promise<void> => {
     const target = await on(from, at.path, () => reading.readlink(reachName(at.directoryFd, at.name)));
     const path = reachName(into.directoryFd, into.name);
     await on(to, into.path, async () => {
@@ -404,6 +426,10 @@ const queuedCalls: FileCalls = {
   lchown: lchownAsync,
   lutimes: (path, seconds) => lutimesAsync(path, seconds, seconds),
 };
+
+function writeAllSync(fd: number, buffer: Buffer, length: number): void {
+  for (let done = 0; done < length; ) done += writeSync(fd, buffer, done, length - done, done);
+}
 
 async function writeAll(fd: number, buffer: Buffer, length: number, position: number): Promise<void> {
   for (let done = 0; done < length; ) {

@@ -1,3 +1,4 @@
+export { type CopyMethodsSuiteOptions, describeCopyMethods } from './copy-methods-suite.js';
 export { type CopySuiteOptions, describeCopyBehaviour } from './copy-suite.js';
 export {
   CONFORMANCE_SUITES,

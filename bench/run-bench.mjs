@@ -4,7 +4,20 @@ import { cpus, release } from 'node:os';
 import { down, labDirectory, up } from '../tools/lab/lab.mjs';
 import { buildPackages, installDependencies } from '../tools/setup/prepare-workspace.mjs';
 
-const known = ['import', 'exec', 'files', 'copy', 'enrichment', 'sync', 'refresh', 'cpu', 'containerd', 'pods', 'store'];
+const known = [
+  'import',
+  'exec',
+  'files',
+  'copy',
+  'enrichment',
+  'sync',
+  'refresh',
+  'cpu',
+  'containerd',
+  'pods',
+  'store',
+  'sessions',
+];
 const needContainers = new Set(['sync', 'refresh', 'cpu']);
 
 const wanted = process.argv.slice(2);

@@ -109,6 +109,28 @@ describe('watchContainers', () => {
     await watching.stop();
   });
 
+  test('leaves no listener on its signal for each connection that was lost', async () => {
+    const engine = fakeEngine();
+    const controller = new AbortController();
+    const added = vi.spyOn(controller.signal, 'addEventListener');
+    const removed = vi.spyOn(controller.signal, 'removeEventListener');
+    const ignore = (): void => {};
+    const done = watchContainers(
+      { onSync: ignore, onEvent: ignore, onLost: ignore },
+      { driver: engine.driver, logger: silentLogger, signal: controller.signal, pollIntervalMs: 5 },
+    );
+    const kept = (): number => added.mock.calls.length - removed.mock.calls.length;
+    await vi.waitFor(() => expect(engine.openings).toBe(1));
+    const whileFirst = kept();
+    for (let round = 2; round <= 4; round += 1) {
+      engine.lose();
+      await vi.waitFor(() => expect(engine.openings).toBe(round));
+    }
+    await vi.waitFor(() => expect(kept()).toBeLessThanOrEqual(whileFirst));
+    controller.abort();
+    await done;
+  });
+
   test('ignores a feed that talks after it was lost', async () => {
     const engine = fakeEngine();
     const watching = follow(engine);

@@ -65,6 +65,7 @@ async function watchUntilLost(
     if (synced) watch.onEvent(event);
     else early.push(event);
   };
+  const abortion = awaitAbort(signal);
   let feed: EventFeed | undefined;
   try {
     feed = await callDriver(
@@ -81,7 +82,7 @@ async function watchUntilLost(
     onLive();
     synced = true;
     for (const event of early.splice(0)) watch.onEvent(event);
-    const ended = await Promise.race([feed.ended, aborted(signal)]);
+    const ended = await Promise.race([feed.ended, abortion.aborted]);
     if (signal.aborted) return;
     throw (
       ended?.error ??
@@ -89,6 +90,7 @@ async function watchUntilLost(
     );
   } finally {
     stopped = true;
+    abortion.forget();
     await disposeQuietly(feed);
   }
 }
@@ -116,11 +118,15 @@ function guardWatch(watch: ContainerWatch, { driver, logger }: WatchContext): Co
   };
 }
 
-function aborted(signal: AbortSignal): Promise<undefined> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve(undefined);
-    else signal.addEventListener('abort', () => resolve(undefined), { once: true });
+function awaitAbort(signal: AbortSignal): { readonly aborted: Promise<undefined>; forget(): void } {
+  let onAbort = (): void => {};
+  const aborted = new Promise<undefined>((resolve) => {
+    onAbort = () => resolve(undefined);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
   });
+  // The signal outlives the connection: listeners of former ones would pile up on it.
+  return { aborted, forget: () => signal.removeEventListener('abort', onAbort) };
 }
 
 async function pause(durationMs: number, signal: AbortSignal): Promise<void> {

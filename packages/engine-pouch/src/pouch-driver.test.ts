@@ -322,7 +322,7 @@ describe('the archive, where it is allowed', () => {
   });
 });
 
-test('copying is refused with the reason as long as the archive is not allowed', async () => {
+test('the archive is withheld, with the reason, as long as it is not allowed', async () => {
   const { driver } = await connect(['inspect-running']);
   const engine = createContainerEngine(pouch(), driver);
   const detail = await engine.getContainerDetail(run1);

@@ -149,12 +149,16 @@ export async function copyFromContainerByChunks(
     );
   };
   const output = readContainerOutput(container, cmd, source, options.signal, explain);
+  const lines = readLines(output);
   const packing = (async () => {
     try {
-      await packRecords(readLines(output), controller);
+      await packRecords(lines, controller);
       controller.finalize();
     } catch (error) {
       controller.error(error);
+    } finally {
+      // Ends the command: Docker holds up further execs while nobody reads the output of this one.
+      await lines.return(undefined).catch(() => {});
     }
   })();
   try {

@@ -225,11 +225,23 @@ export function describeExecBehaviour({ runner, createFixture }: ExecSuiteOption
         assert.equal(exitCode, 7);
       });
 
-      testWith(['stdin'], 'need not be read by the command', async () => {
-        const { stdout, exitCode } = await sh('echo ignored; exit 5', { input: Buffer.alloc(8 * 1024 * 1024) });
-        assert.equal(stdout.toString(), 'ignored\n');
-        assert.equal(exitCode, 5);
-      });
+      for (const [when, script] of [
+        ['ends at once', 'echo ignored; exit 5'],
+        ['runs on', 'echo ignored; sleep 1; exit 5'],
+      ] as const) {
+        testWith(['stdin'], `need not be read by a command that ${when}, and costs no output in silence`, async () => {
+          const result = await sh(script, { input: Buffer.alloc(8 * 1024 * 1024) }).catch((error: unknown) => ({
+            error,
+          }));
+          if ('error' in result) {
+            // Podman may lose the end of the output; an engine that does so has to say it.
+            assert.equal((result.error as { code?: string }).code, 'PROTOCOL', String(result.error));
+          } else {
+            assert.equal(result.stdout.toString(), 'ignored\n');
+            assert.equal(result.exitCode, 5);
+          }
+        });
+      }
 
       testWith(['stdin'], 'that fails to be read kills the command', async () => {
         const broken = Readable.from(

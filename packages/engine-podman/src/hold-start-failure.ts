@@ -3,6 +3,7 @@
  * a connection inside of Podman breaks as the command ends, that it did. This keeps both out of the command's output.
  */
 import { type Readable, Transform } from 'node:stream';
+import { ProtocolError } from '@crikit/core';
 
 export interface HeldOutput {
   readonly output: Readable;
@@ -22,7 +23,7 @@ const beginning = Buffer.from('Error: ');
 const startFailurePattern =
   /^Error: (?:\/|runc|crun|youki|krun|kata|runsc)[^\n]*: (?:OCI runtime attempted to invoke a command that was not found|OCI permission denied|OCI runtime error|OCI not found|container not running)[^\n]*\n/;
 const brokenStart = /Error: (?:read|write) unixpacket @->/g;
-const brokenPattern = /^Error: (?:read|write) unixpacket @->[^\n]*\n$/;
+const brokenPattern = /^Error: (read|write) unixpacket @->[^\n]*\n$/;
 const longestBrokenBytes = 300;
 
 export function holdStartFailure(source: Readable): HeldOutput {
@@ -66,8 +67,10 @@ export function holdStartFailure(source: Readable): HeldOutput {
     },
     flush(done) {
       const finish = (): void => {
-        if (start === undefined && !brokenPattern.test(tail.toString('latin1'))) output.push(tail);
-        done();
+        const message = start === undefined ? brokenPattern.exec(tail.toString('latin1')) : undefined;
+        if (start === undefined && message === null) output.push(tail);
+        // Podman could not read the last of the output. Seen with 4.3.1 when a command ends that has not read its input.
+        done(message?.[1] === 'read' ? lostOutput(message[0].trim()) : null);
       };
       if (start === undefined || start.length === 0) finish();
       else void decided.then(finish);
@@ -83,6 +86,13 @@ export function holdStartFailure(source: Readable): HeldOutput {
     startFailure: () => startFailurePattern.exec(start?.toString() ?? '')?.[0],
     drop: decide,
   };
+}
+
+function lostOutput(said: string): ProtocolError {
+  return new ProtocolError(`Podman lost output of the command: ${said}`, {
+    applied: 'yes',
+    remedy: 'Give the command no more input than it reads.',
+  });
 }
 
 /** Where what may be the message about a broken connection begins: at the very end, in one line. */

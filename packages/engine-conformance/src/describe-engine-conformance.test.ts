@@ -108,7 +108,6 @@ describe('an engine that keeps the contract', () => {
         'without the feature, changes are found by listing',
         'without the exec field user, a request for it is refused before it travels',
         'without the exec field tty, a request for it is refused before it travels',
-        'of what cannot be copied is a typed refusal',
       ]),
     );
   });

@@ -1,6 +1,5 @@
 /** What an engine tells of single containers. */
 import assert from 'node:assert/strict';
-import type { ContainerReference } from '@crikit/core';
 import type { DriverFixture, DriverSuiteOptions, FixtureContainer } from './engine-fixture.js';
 
 export function describeDetailBehaviour({ runner, createFixture }: DriverSuiteOptions): void {
@@ -18,7 +17,6 @@ export function describeDetailBehaviour({ runner, createFixture }: DriverSuiteOp
     });
 
     const detailOf = ({ target }: FixtureContainer) => fixture.engine.getContainerDetail(target);
-    const gone: ContainerReference = { scope: '', id: 'f'.repeat(64) };
 
     test('a running container has environment, labels, a pid and the time of its start', async () => {
       const detail = await detailOf(container);
@@ -77,6 +75,8 @@ export function describeDetailBehaviour({ runner, createFixture }: DriverSuiteOp
 
     test('of several come in the order of the question, each with its own failure', async () => {
       const other = await fixture.runContainer();
+      const { reference } = await detailOf(container);
+      const gone = { scope: reference.scope, id: 'f'.repeat(64) };
       const [first, missing, second] = await fixture.engine.getContainerDetails([other.target, gone, container.target]);
       assert.ok(first !== undefined && 'detail' in first && first.detail.reference.id === other.id);
       assert.ok(missing !== undefined && 'error' in missing);

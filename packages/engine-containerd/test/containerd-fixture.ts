@@ -44,7 +44,7 @@ export async function createContainerdFixture(daemon: ContainerdDaemon): Promise
   const containers = new Set<FixtureContainer>();
   return {
     engine,
-    async runContainer({ image = 'shell', cmd, env } = {}) {
+    async runContainer({ image = 'shell', cmd, env, labels } = {}) {
       made += 1;
       const id = `fixture-${process.pid}-${made}`;
       await runContainerdContainer(daemon, {
@@ -53,6 +53,7 @@ export async function createContainerdFixture(daemon: ContainerdDaemon): Promise
         image: imageNames[image],
         ...(cmd === undefined ? {} : { cmd }),
         ...(env === undefined ? {} : { env }),
+        ...(labels === undefined ? {} : { labels }),
         ...(image === 'no-shell' && cmd === undefined ? { cmd: ['/bin/sleep', '1000000'] } : {}),
       });
       const container = createFixtureContainer(daemon, id, () => containers.delete(container));

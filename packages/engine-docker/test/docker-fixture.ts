@@ -26,13 +26,14 @@ export async function createDockerFixture(endpoint: string): Promise<EngineFixtu
 /** A container of a suite, made by Docker's own API. */
 export async function createDockerContainer(
   endpoint: string,
-  { image = 'shell', cmd, env }: FixtureContainerOptions,
+  { image = 'shell', cmd, env, labels }: FixtureContainerOptions,
 ): Promise<FixtureContainer> {
   const { id } = await runContainer(endpoint, {
     image: images[image],
     // A static binary under its full path: one of the images has nothing to search.
     cmd: cmd ?? ['/bin/sleep', '1000000'],
     ...(env === undefined ? {} : { env }),
+    ...(labels === undefined ? {} : { labels }),
   });
   const post = async (action: string): Promise<void> => {
     await dockerRequest(endpoint, 'POST', `/containers/${id}/${action}`);

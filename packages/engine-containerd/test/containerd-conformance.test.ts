@@ -1,0 +1,16 @@
+import { CONFORMANCE_SUITES, describeEngineConformance } from '@crikit/engine-conformance';
+import { afterAll, beforeAll, describe, test } from 'vitest';
+import { containerd } from '../src/containerd.js';
+import { createContainerdFixture, describeWithContainerds } from './containerd-fixture.js';
+
+/** `exec`, `events` and `copy` have files of their own. `abort` waits for the driver's typed error of an aborted subscription. */
+const others = new Set(['exec', 'events', 'copy', 'abort']);
+
+describeWithContainerds('containerd', ({ daemon }) => {
+  describeEngineConformance({
+    runner: { describe, test, beforeAll, afterAll },
+    definition: containerd({ address: daemon.socketPath, namespaces: ['k8s.io', 'default'] }),
+    createFixture: () => createContainerdFixture(daemon),
+    suites: CONFORMANCE_SUITES.filter((name) => !others.has(name)),
+  });
+});

@@ -89,6 +89,7 @@ export function createPodAssembler(options: PodAssemblerOptions): PodAssembler {
       const pod = pods.get(uid);
       if (pod === undefined || !pod.isInSource) return;
       pod.isInSource = false;
+      statusIds.demote(uid);
       touch(uid);
     };
     const touch = (uid: string): void => {

@@ -13,6 +13,8 @@ export interface StatusId {
 export interface StatusIds {
   /** Replaces what the status of one pod says; undefined: nothing any more. */
   set(uid: string, pod: KubernetesPod | undefined): void;
+  /** From now on what this pod says counts only where no other pod says otherwise: the source has forgotten it. */
+  demote(uid: string): void;
   /** Bare ids, without schemes. */
   idsOf(uid: string): readonly string[];
   schemesOf(uid: string): ReadonlySet<string>;
@@ -51,6 +53,12 @@ export function createStatusIds(): StatusIds {
         byId.set(id, [...(byId.get(id) ?? []), statusId]);
       }
       if (ids.length > 0) byPod.set(uid, { ids, schemes });
+    },
+    demote: (uid) => {
+      for (const id of byPod.get(uid)?.ids ?? []) {
+        const all = byId.get(id) ?? [];
+        byId.set(id, [...all.filter((one) => one.uid === uid), ...all.filter((one) => one.uid !== uid)]);
+      }
     },
     idsOf: (uid) => byPod.get(uid)?.ids ?? [],
     schemesOf: (uid) => byPod.get(uid)?.schemes ?? noSchemes,

@@ -1,5 +1,4 @@
 /** Makes a `ContainerRoot` of a directory that is held open: what is done with a path once the walk has resolved it. */
-import { randomBytes } from 'node:crypto';
 import { closeSync, constants, createReadStream, openSync, read, readlinkSync, type Stats } from 'node:fs';
 import { type FileHandle, open, rename, unlink, writeFile } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
@@ -35,6 +34,7 @@ import { UnsupportedError } from './errors/unsupported-error.js';
 import type { IdMap } from './id-map.js';
 import { mapContainerFileError } from './map-container-file-error.js';
 import { isGenerated, requireStored } from './mount-guard.js';
+import { randomHex } from './random-hex.js';
 import { removeAnchoredTree } from './remove-anchored-tree.js';
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
@@ -155,7 +155,7 @@ export function createContainerRoot(files: AnchoredFiles): ContainerRoot {
       mode: mode ?? (existing === undefined ? defaultFileMode : existing.mode & 0o777),
       owner: owner === undefined ? (existing ?? convertOwner({ uid: 0, gid: 0 })) : convertOwner(owner),
     };
-    const temporary = Buffer.from(`.crikit-${randomBytes(16).toString('hex')}`);
+    const temporary = Buffer.from(`.crikit-${randomHex(16)}`);
     try {
       await writeTemporary(parent.fd, temporary, data, wanted, signal);
       signal?.throwIfAborted();

@@ -116,16 +116,6 @@ export async function copyOutOfContainer(
   });
 }
 
-/** Whether any way to copy could serve. What is not known counts as serving. */
-export function canCopy(
-  { driver }: ExecContext,
-  { status, pid, runtime, withheld }: { readonly [Name in keyof CopyFacts]?: CopyFacts[Name] | undefined },
-): boolean {
-  if (status === undefined || status === 'running') return true;
-  if (driver.features.archive !== undefined && withheld?.archive === undefined) return true;
-  return driver.locality === 'this-kernel' && pid !== undefined && pid > 0 && isRuncLikeRuntime(runtime);
-}
-
 async function copyBy(
   context: CopyContext,
   what: string,

@@ -1,20 +1,21 @@
 import { callDriver } from './call-driver.js';
+import { type CopyableFacts, canCopy } from './can-copy.js';
 import type { ContainerReference, ContainerStatus, MountPoint } from './container.js';
 import { createContainerChanges } from './container-changes.js';
 import type { CallOptions, ContainerEngine, ContainerTarget } from './container-engine.js';
-import { type CopyContext, type CopyFacts, canCopy, copyIntoContainer, copyOutOfContainer } from './copy-files.js';
+import type { CopyContext, CopyFacts } from './copy-files.js';
 import type { EngineDefinition, EngineDriver } from './engine-contract.js';
 import { ClosedError } from './errors/closed-error.js';
 import { InvalidArgumentError } from './errors/invalid-argument-error.js';
 import { NoSuchContainerError } from './errors/no-such-container-error.js';
-import { type ExecSession, openExecSession } from './exec-session.js';
-import { createExecSessionPool } from './exec-session-pool.js';
+import type { ExecSession } from './exec-session.js';
+import type { ExecSessionPool } from './exec-session-pool.js';
 import { defaultHostRoot, hostPath } from './host-path.js';
 import { type Logger, silentLogger } from './logger.js';
-import { createPodNetwork } from './pod-network.js';
+import type { PodNetwork } from './pod-network.js';
 import { createPodConnector, createPodHttpAgent } from './pod-network-http.js';
-import { openPortForward, type PortForward } from './pod-network-port-forward.js';
-import { type ExecContext, runExec, runExecAsync } from './run-exec.js';
+import type { PortForward } from './pod-network-port-forward.js';
+import type { ExecContext } from './run-exec.js';
 import { createSemaphore } from './semaphore.js';
 import { trace } from './tracing.js';
 import { watchContainers } from './watch-containers.js';
@@ -50,7 +51,20 @@ export function createContainerEngine(
     agentName: options.agentName === false ? undefined : (options.agentName ?? 'crikit'),
     limitStarts: createSemaphore(driver.limits.parallelExecStarts),
   };
-  const pool = createExecSessionPool(execContext);
+  // What a program may never use is loaded at its first use: importing this package is to cost next to nothing.
+  let pool: Promise<ExecSessionPool> | undefined;
+  const openPool = (): Promise<ExecSessionPool> => {
+    pool ??= import('./exec-session-pool.js').then(({ createExecSessionPool }) => createExecSessionPool(execContext));
+    return pool;
+  };
+  let network: Promise<PodNetwork> | undefined;
+  const openNetwork = (): Promise<PodNetwork> => {
+    const { hostRoot } = execContext;
+    network ??= import('./pod-network.js').then(({ createPodNetwork }) =>
+      createPodNetwork({ engine: self, hostRoot, locality: driver.locality }),
+    );
+    return network;
+  };
   const sessions = new Set<ExecSession>();
   const forwards = new Set<PortForward>();
 
@@ -72,7 +86,7 @@ export function createContainerEngine(
     requireOpen();
     const signals = [closing.signal, ...(callOptions?.signal === undefined ? [] : [callOptions.signal])];
     const timeoutMs = callOptions?.timeoutMs ?? deadlineMs;
-    return callDriver({ what, engine, timeoutMs, signal: AbortSignal.any(signals) }, run);
+    return callDriver({ what, engine, timeoutMs, signal: signals }, run);
   };
   const copyContext = (target: ContainerTarget): CopyContext => {
     const reference = referenceOf(target);
@@ -128,16 +142,19 @@ export function createContainerEngine(
 
     async exec(container, request) {
       const reference = referenceOf(container);
-      return trace('exec', { engine, container: reference.id, command: request.cmd }, () =>
-        request.reuse === true ? pool.exec(reference, request) : runExec(execContext, reference, request),
-      );
+      return trace('exec', { engine, container: reference.id, command: request.cmd }, async () => {
+        if (request.reuse === true) return (await openPool()).exec(reference, request);
+        const { runExec } = await import('./run-exec.js');
+        return runExec(execContext, reference, request);
+      });
     },
 
     async openSession(container, sessionOptions = {}) {
       const reference = referenceOf(container);
-      const session = await trace('session', { engine, container: reference.id }, () =>
-        openExecSession(execContext, reference, sessionOptions),
-      );
+      const session = await trace('session', { engine, container: reference.id }, async () => {
+        const { openExecSession } = await import('./exec-session.js');
+        return openExecSession(execContext, reference, sessionOptions);
+      });
       if (closing.signal.aborted) {
         await session.close();
         requireOpen();
@@ -162,15 +179,16 @@ export function createContainerEngine(
 
     async execAsync(container, request) {
       const reference = referenceOf(container);
-      return trace('exec', { engine, container: reference.id, command: request.cmd, streaming: true }, () =>
-        runExecAsync(execContext, reference, request),
-      );
+      return trace('exec', { engine, container: reference.id, command: request.cmd, streaming: true }, async () => {
+        const { runExecAsync } = await import('./run-exec.js');
+        return runExecAsync(execContext, reference, request);
+      });
     },
 
     async dial(container, target, dialOptions) {
       const reference = referenceOf(container);
       const context = { engine, container: reference.id, ...target };
-      return trace('dial', context, () => network.dial(reference, target, dialOptions));
+      return trace('dial', context, async () => (await openNetwork()).dial(reference, target, dialOptions));
     },
 
     httpAgent(container, dialOptions) {
@@ -184,6 +202,7 @@ export function createContainerEngine(
     async portForward(container, port, { viaExec, ...forwardOptions } = {}) {
       requireOpen();
       const target = typeof port === 'number' ? { port } : port;
+      const { openPortForward } = await import('./pod-network-port-forward.js');
       const forward = await openPortForward(
         () => self.dial(container, target, viaExec === undefined ? {} : { viaExec }),
         forwardOptions,
@@ -196,24 +215,26 @@ export function createContainerEngine(
     async copyToContainer(container, source, destination, copyOptions = {}) {
       const context = copyContext(container);
       const { id } = context.reference;
-      return trace('copy', { engine, container: id, direction: 'in', source, destination }, () =>
-        copyIntoContainer(context, source, destination, copyOptions),
-      );
+      return trace('copy', { engine, container: id, direction: 'in', source, destination }, async () => {
+        const { copyIntoContainer } = await import('./copy-files.js');
+        return copyIntoContainer(context, source, destination, copyOptions);
+      });
     },
 
     async copyFromContainer(container, source, destination, copyOptions = {}) {
       const context = copyContext(container);
       const { id } = context.reference;
-      return trace('copy', { engine, container: id, direction: 'out', source, destination }, () =>
-        copyOutOfContainer(context, source, destination, copyOptions),
-      );
+      return trace('copy', { engine, container: id, direction: 'out', source, destination }, async () => {
+        const { copyOutOfContainer } = await import('./copy-files.js');
+        return copyOutOfContainer(context, source, destination, copyOptions);
+      });
     },
 
     supports(feature, container) {
       if (feature !== 'copy') {
         return driver.features[feature] !== undefined && container?.withheld?.[feature] === undefined;
       }
-      return canCopy(execContext, partialFacts(container ?? {}));
+      return canCopy(driver, partialFacts(container ?? {}));
     },
 
     feature(name) {
@@ -242,9 +263,9 @@ export function createContainerEngine(
     close() {
       closed ??= (async () => {
         closing.abort();
-        network.close();
         await Promise.all([
-          pool.close(),
+          network?.then((opened) => opened.close()),
+          pool?.then((opened) => opened.close()),
           ...[...forwards].map((forward) => forward.close()),
           ...[...sessions].map((session) => session.close()),
         ]);
@@ -260,7 +281,6 @@ export function createContainerEngine(
       return self.close();
     },
   };
-  const network = createPodNetwork({ engine: self, hostRoot: execContext.hostRoot, locality: driver.locality });
   return self;
 }
 
@@ -287,7 +307,7 @@ interface ContainerFacts {
   readonly withheld?: Readonly<Record<string, string>>;
 }
 
-function partialFacts({ state, status, pid, runtime, withheld }: ContainerFacts): Parameters<typeof canCopy>[1] {
+function partialFacts({ state, status, pid, runtime, withheld }: ContainerFacts): CopyableFacts {
   return { status: state?.status ?? status, pid: state?.pid ?? pid, runtime, withheld };
 }
 

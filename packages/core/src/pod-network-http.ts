@@ -1,6 +1,5 @@
-import { Agent } from 'node:http';
+import type { Agent } from 'node:http';
 import type { Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
 import type { DialTarget } from './pod-network.js';
 
 /** What undici's dispatchers take as `connect`: `fetch(url, { dispatcher: new Agent({ connect }) })`. */
@@ -18,6 +17,8 @@ type Dial = (target: DialTarget) => Promise<Socket>;
 
 /** An agent for node:http whose connections `dial` makes; kept alive and used again. */
 export function createPodHttpAgent(dial: Dial): Agent {
+  // Not imported above: loading it costs every program some time, and few dial.
+  const { Agent } = process.getBuiltinModule('node:http');
   const agent = new Agent({ keepAlive: true });
   // Node calls it with a callback, which its types do not say for agents of one's own.
   Object.assign(agent, {
@@ -41,7 +42,9 @@ export function createPodConnector(dial: Dial): PodConnector {
           return;
         }
         const name = servername ?? hostname;
-        const encrypted = connectTls({ socket, ...(name === '' ? {} : { servername: name }) });
+        const encrypted = process
+          .getBuiltinModule('node:tls')
+          .connect({ socket, ...(name === '' ? {} : { servername: name }) });
         encrypted.once('secureConnect', () => callback(null, encrypted));
         encrypted.once('error', (error) => callback(error, null));
       },

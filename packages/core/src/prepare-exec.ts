@@ -1,9 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import { posix } from 'node:path';
 import type { DriverExecRequest, ExecField } from './engine-contract.js';
 import { InvalidArgumentError } from './errors/invalid-argument-error.js';
 import { TooLargeError } from './errors/too-large-error.js';
 import { UnsupportedError } from './errors/unsupported-error.js';
+import { randomHex } from './random-hex.js';
 
 /** Larger requests hang some low-level runtimes. */
 export const MAX_EXEC_REQUEST_BYTES = 1024 * 1024;
@@ -49,7 +49,7 @@ export function prepareExec(wanted: WantedExec, stdin: boolean, preparation: Exe
     throw new InvalidArgumentError(`timeoutMs must be more than 0 and at most 2147483647, not ${wanted.timeoutMs}.`);
   }
   const { execFields, engine } = preparation;
-  const marker = `CRIKIT_EXEC_MARKER=${randomBytes(16).toString('hex')}`;
+  const marker = `CRIKIT_EXEC_MARKER=${randomHex(16)}`;
   const env = [...environmentLines(wanted.env ?? {}), ...tags(preparation.agentName), marker];
   refuseFields(wanted, stdin, preparation);
 

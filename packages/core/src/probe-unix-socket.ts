@@ -1,5 +1,4 @@
 import { stat } from 'node:fs/promises';
-import { createConnection } from 'node:net';
 import type { ProbeAttempt } from './engine-contract.js';
 
 /**
@@ -36,7 +35,8 @@ export async function probeUnixSocket(
   }
 }
 
-function connectOnce(path: string, signal: AbortSignal): Promise<void> {
+async function connectOnce(path: string, signal: AbortSignal): Promise<void> {
+  const { createConnection } = await import('node:net');
   return new Promise((resolve, reject) => {
     if (signal.aborted) {
       reject(timeOut());

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MAX_TZIF_BYTES, readTzif } from './read-tzif.js';
@@ -163,7 +162,7 @@ async function namesInTable(path: string): Promise<string[]> {
 }
 
 export function hashOf(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('base64');
+  return process.getBuiltinModule('node:crypto').createHash('sha256').update(bytes).digest('base64');
 }
 
 // The `right/` files are ahead by the leap seconds, fewer than a minute.

@@ -84,7 +84,7 @@ export function asEngineError(error: unknown, about: { readonly what: string; re
 
 function listSignals(signal: DriverCallOptions['signal']): readonly AbortSignal[] {
   if (signal === undefined) return [];
-  return signal instanceof AbortSignal ? [signal] : signal;
+  return 'aborted' in signal ? [signal] : signal;
 }
 
 function abortedBefore(options: DriverCallOptions, signal: AbortSignal): OperationAbortedError {

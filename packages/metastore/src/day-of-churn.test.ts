@@ -16,7 +16,7 @@ const hoursBefore = 3;
 const podsAtOnce = 20;
 const stepsAnHour = 120;
 /** In bytes. What noise leaves is a fraction of it. */
-const allowedGrowth = 3_000_000;
+const allowedGrowth = 1_200_000;
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;

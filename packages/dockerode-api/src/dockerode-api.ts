@@ -7,6 +7,7 @@ import { addAbortSignal, type Readable } from 'node:stream';
 import { InvalidArgumentError } from '@crikit/core';
 import type { Daemon } from './daemon.js';
 import type { DaemonEndpoint } from './daemon-endpoint.js';
+import { createDaemonGetter, type ReachableEndpoint } from './daemon-getter.js';
 import {
   type DaemonExecState,
   type DaemonInspect,
@@ -67,15 +68,15 @@ export interface DockerodeApi {
   getArchiveMode(id: string, path: string, signal: AbortSignal): Promise<number | undefined>;
   /** Events that pass the filters, those since then first. */
   openEvents(query: EventsQuery, signal: AbortSignal): Promise<Readable>;
+  /** Gives idle connections up. */
+  close(): void;
 }
 
 // The part of dockerode that is used, by structure.
 interface Dockerode {
   readonly modem: { version?: string };
-  listContainers(options: object): Promise<unknown>;
   getEvents(options: object): Promise<Readable>;
   getContainer(id: string): {
-    inspect(options: object): Promise<unknown>;
     exec(options: object): Promise<{ readonly id?: unknown }>;
     getArchive(options: object): Promise<Readable>;
     infoArchive(options: object): Promise<Readable & { readonly headers?: Readonly<Record<string, unknown>> }>;
@@ -97,8 +98,10 @@ export async function createDockerodeApi(
   apiVersion: string,
 ): Promise<DockerodeApi> {
   const { default: Dockerode } = (await import('dockerode')) as { default: DockerodeConstructor };
-  const docker = withoutDockerHost(() => new Dockerode(connectOptions(endpoint)));
+  const reachable = requireReachable(endpoint);
+  const docker = withoutDockerHost(() => new Dockerode(connectOptions(reachable)));
   const { modem } = docker;
+  const getter = createDaemonGetter(reachable);
   modem.version = `v${apiVersion}`;
 
   const call = async <Value>(
@@ -114,6 +117,13 @@ export async function createDockerodeApi(
       throw mapDaemonError(error, { daemon, what, changes });
     }
   };
+  const get = async (path: string, what: string, signal: AbortSignal): Promise<unknown> => {
+    try {
+      return await getter.get(`/${modem.version}${path}`, signal);
+    } catch (error) {
+      throw mapDaemonError(error, { daemon, what, changes: false });
+    }
+  };
   const destroy = (stream: Readable): void => void stream.destroy?.();
 
   return {
@@ -125,18 +135,12 @@ export async function createDockerodeApi(
     },
 
     async listContainers(signal) {
-      const reply = await call('list containers', false, signal, (abortSignal) =>
-        docker.listContainers({ all: 1, abortSignal }),
-      );
-      return readList(reply, daemon);
+      return readList(await get('/containers/json?all=1', 'list containers', signal), daemon);
     },
 
     async inspectContainer(id, signal) {
-      const container = docker.getContainer(requireId(id, daemon));
-      const reply = await call(`inspect container ${id}`, false, signal, (abortSignal) =>
-        container.inspect({ abortSignal }),
-      );
-      return readInspect(reply, daemon);
+      const path = `/containers/${requireId(id, daemon)}/json`;
+      return readInspect(await get(path, `inspect container ${id}`, signal), daemon);
     },
 
     async createExec(id, options, signal) {
@@ -240,6 +244,8 @@ export async function createDockerodeApi(
       (events as { socket?: Socket }).socket?.setKeepAlive(true, keepAliveMs);
       return events;
     },
+
+    close: () => getter.close(),
   };
 }
 
@@ -271,15 +277,15 @@ function isStream(value: unknown): value is Readable {
   return isRecord(value) && typeof value.pipe === 'function' && typeof value.on === 'function';
 }
 
-function connectOptions(endpoint: DaemonEndpoint): object {
-  switch (endpoint.kind) {
-    case 'unix':
-      return { socketPath: endpoint.path };
-    case 'tcp':
-      return { host: endpoint.host, port: endpoint.port, protocol: 'http' };
-    case 'unsupported':
-      throw new InvalidArgumentError(endpoint.reason);
-  }
+function requireReachable(endpoint: DaemonEndpoint): ReachableEndpoint {
+  if (endpoint.kind === 'unsupported') throw new InvalidArgumentError(endpoint.reason);
+  return endpoint;
+}
+
+function connectOptions(endpoint: ReachableEndpoint): object {
+  return endpoint.kind === 'unix'
+    ? { socketPath: endpoint.path }
+    : { host: endpoint.host, port: endpoint.port, protocol: 'http' };
 }
 
 /**

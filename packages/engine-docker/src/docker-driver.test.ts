@@ -151,17 +151,31 @@ describe('a daemon', () => {
     await expect(act()).rejects.toMatchObject({ code: 'UNAVAILABLE', retryable: true });
   });
 
-  test.each([
-    ['hangs', hang],
-    ['cuts a reply off after its headers', cutOff],
-  ])('that %s keeps nobody longer than the caller’s signal', async (_, reply) => {
+  test('that hangs keeps nobody longer than the caller’s signal', async () => {
     const caller = new AbortController();
-    daemon.on('GET /containers/json', reply);
+    daemon.on('GET /containers/json', hang);
     const list = driver.listAllContainers({ signal: caller.signal });
     await expect.poll(() => daemon.requests).toContain('GET /containers/json?all=1');
     caller.abort();
     await expect(list).rejects.toMatchObject({ code: 'ABORTED' });
     await expect.poll(() => daemon.connections.size).toBe(0);
+  });
+
+  test('that cuts a list off after its headers is noticed at once', async () => {
+    daemon.on('GET /containers/json', cutOff);
+    await expect(driver.listAllContainers(call())).rejects.toMatchObject({ code: 'UNAVAILABLE', retryable: true });
+    await expect.poll(() => daemon.connections.size).toBe(0);
+  });
+
+  test('that cuts the creation of an exec off keeps nobody longer than the caller’s signal', async () => {
+    const caller = new AbortController();
+    const path = `/containers/${reference.id}/exec`;
+    daemon.on(`POST ${path}`, cutOff);
+    const request = { cmd: ['true'], env: [], tty: false, stdin: false };
+    const start = driver.startExec(reference, request, { signal: caller.signal });
+    await expect.poll(() => daemon.requests).toContain(`POST ${path}`);
+    caller.abort();
+    await expect(start).rejects.toMatchObject({ code: 'ABORTED' });
   });
 
   test('that does not answer about one container delays no other', async () => {

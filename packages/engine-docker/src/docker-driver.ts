@@ -115,6 +115,7 @@ function createDockerDriver({ api, endpoint, daemon, version, trustLabels }: Doc
     },
 
     async [Symbol.asyncDispose]() {
+      api.close();
       revisions.keepOnly(new Set());
     },
   };

@@ -121,7 +121,9 @@ function createPouchDriver({ api, endpoint, daemon, version, reading }: PouchDri
       ...(reading.allowArchive ? { archive: createPouchArchive(api, daemon) } : {}),
     },
 
-    async [Symbol.asyncDispose]() {},
+    async [Symbol.asyncDispose]() {
+      api.close();
+    },
   };
 
   // Pouch says of both that they are not running.

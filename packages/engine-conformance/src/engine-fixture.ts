@@ -17,6 +17,11 @@ export interface FixtureContainerOptions {
 
 /** What makes containers for a suite, by other means than the package under test; the engine's author writes this. */
 export interface ContainerFixture {
+  /**
+   * True for an engine that may lose the end of the output when a command leaves much of its input unread; such an exec
+   * must then reject with `PROTOCOL`. Default: false, the output must arrive.
+   */
+  readonly mayLoseOutputOnUnreadInput?: boolean;
   /** Creates and starts a container. */
   runContainer(options?: FixtureContainerOptions): Promise<FixtureContainer>;
   /** Removes what was left over. */

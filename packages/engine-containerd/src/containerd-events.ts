@@ -1,7 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { fromBinary } from '@bufbuild/protobuf';
 import { type Any, timestampMs } from '@bufbuild/protobuf/wkt';
-import { type DriverCall, type EngineEvent, EngineUnavailableError, type EventFeed } from '@crikit/core';
+import {
+  type DriverCall,
+  type EngineEvent,
+  EngineUnavailableError,
+  type EventFeed,
+  OperationAbortedError,
+} from '@crikit/core';
 import type { ContainerMemory } from './container-memory.js';
 import { toIsoTime } from './container-records.js';
 import type { ContainerdClient } from './containerd-client.js';
@@ -43,7 +49,13 @@ export async function openContainerdEvents(
     ...namespaces.map((namespace) => `namespace==${namespace},topic~=${JSON.stringify(topics)}`),
     `topic==${JSON.stringify(markerTopic)}`,
   ];
-  signal.throwIfAborted();
+  if (signal.aborted) {
+    throw new OperationAbortedError('Subscribing to events was given up before it began.', {
+      engine,
+      applied: 'no',
+      cause: signal.reason,
+    });
+  }
   const stream = client.stream(Events.method.subscribe, { filters });
 
   let markLive = (): void => {};

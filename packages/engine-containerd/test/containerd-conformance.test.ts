@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, test } from 'vitest';
 import { containerd } from '../src/containerd.js';
 import { createContainerdFixture, describeWithContainerds } from './containerd-fixture.js';
 
-/** `exec`, `events` and `copy` have files of their own. `abort` waits for the driver's typed error of an aborted subscription. */
-const others = new Set(['exec', 'events', 'copy', 'abort']);
+/** These have files of their own. */
+const others = new Set(['exec', 'events', 'copy']);
 
 describeWithContainerds('containerd', ({ daemon }) => {
   describeEngineConformance({

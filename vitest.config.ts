@@ -31,7 +31,15 @@ export default defineConfig({
         test: {
           // What takes minutes: `npm run test:long`.
           name: 'long',
-          include: ['packages/*/test/**/*.long.test.ts'],
+          include: [
+            'packages/*/test/**/*.long.test.ts',
+            // These do more of the same when they see the variable.
+            'packages/core/test/container-root.test.ts',
+            'packages/engine-docker/test/docker-sessions.test.ts',
+            'packages/metastore/src/{day-of-churn,kubernetes-model}.test.ts',
+            'packages/metastore/test/{docker,containerd}-store.test.ts',
+          ],
+          env: { CRIKIT_LONG_TESTS: '1' },
           fileParallelism: false,
           testTimeout: 600_000,
           hookTimeout: 600_000,

@@ -35,6 +35,7 @@ export default defineConfig({
             'packages/*/test/**/*.long.test.ts',
             // These do more of the same when they see the variable.
             'packages/core/test/container-root.test.ts',
+            'packages/engine-containerd/test/*.test.ts',
             'packages/engine-docker/test/docker-sessions.test.ts',
             'packages/metastore/src/{day-of-churn,kubernetes-model}.test.ts',
             'packages/metastore/test/{docker,containerd}-store.test.ts',

@@ -19,7 +19,9 @@ import { REPORT_PATH_VARIABLE, readTestReport } from './test-report.mjs';
 const MINUTE = 60_000;
 const isCi = process.env.CI !== undefined && process.env.CI !== '' && process.env.CI !== 'false';
 // The next release's engines are a large download: elsewhere their tests are skipped, unless a lab runs them.
-const ENGINES = ['docker', 'containerd', 'podman', ...(isCi ? ['containerd-next'] : [])];
+const ENGINES = ['docker', 'containerd', 'podman'];
+/** Has to be downloaded first. */
+const LONG_ENGINES = ['containerd-next'];
 
 const interruption = new AbortController();
 for (const name of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
@@ -81,8 +83,9 @@ function requireFilterMatch() {
 }
 
 async function runWithEngines() {
-  announce(`engines: ${ENGINES.join(', ')}`);
-  const lab = await startTestLab(ENGINES, signal);
+  const engines = selected.has('long') ? [...ENGINES, ...LONG_ENGINES] : ENGINES;
+  announce(`engines: ${engines.join(', ')}`);
+  const lab = await startTestLab(engines, signal);
   try {
     if (lab.missing !== undefined) {
       console.log(`no engines: ${lab.missing}`);
@@ -151,7 +154,7 @@ async function runNodeTests(name, folder, timeoutMs) {
 }
 
 /**
- * Runs the `start` script of every example with the lab's Docker daemon as the machine's, and a pod to look at. Its exit
+ * Runs the `start` script of every example with the lab's engines as the machine's, and a pod to look at. Its exit
  * code is the check.
  *
  * @param {NodeJS.ProcessEnv} environment
@@ -165,7 +168,9 @@ async function runExamples(environment, missing) {
     reports.push({ passed: 0, failures: [], skips });
     return;
   }
-  const socketPath = dockerSocketPath(environment);
+  const { docker, containerd } = readLabEngines(environment);
+  if (docker === undefined || containerd === undefined) throw new Error('the lab runs no docker or no containerd');
+  const { socketPath } = docker;
   const pod = await createKubeletStylePod(socketPath, {
     namespace: 'examples',
     name: 'web-0',
@@ -176,7 +181,12 @@ async function runExamples(environment, missing) {
       await check(`example ${name}`, () =>
         runCommand('pnpm', ['--silent', 'run', 'start'], {
           cwd: join(folder, name),
-          env: { ...toolEnvironment(), ...environment, DOCKER_HOST: `unix://${socketPath}` },
+          env: {
+            ...toolEnvironment(),
+            ...environment,
+            DOCKER_HOST: `unix://${socketPath}`,
+            CONTAINERD_ADDRESS: containerd.socketPath,
+          },
           timeoutMs: 2 * MINUTE,
           signal,
         }),
@@ -188,12 +198,10 @@ async function runExamples(environment, missing) {
 }
 
 /** @param {NodeJS.ProcessEnv} environment */
-function dockerSocketPath(environment) {
+function readLabEngines(environment) {
   /** @type {import('../lab/lab.mjs').LabState} */
-  const state = JSON.parse(readFileSync(environment.CRIKIT_LAB_STATE ?? '', 'utf8'));
-  const { docker } = state.engines;
-  if (docker === undefined) throw new Error('the lab runs no docker');
-  return docker.socketPath;
+  const { engines } = JSON.parse(readFileSync(environment.CRIKIT_LAB_STATE ?? '', 'utf8'));
+  return engines;
 }
 
 /**

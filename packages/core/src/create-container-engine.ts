@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { callDriver } from './call-driver.js';
 import { type CopyableFacts, canCopy } from './can-copy.js';
 import type { ContainerReference, ContainerStatus, MountPoint } from './container.js';
@@ -43,6 +44,8 @@ export function createContainerEngine(
 ): ContainerEngine {
   const logger = options.logger ?? silentLogger;
   const closing = new AbortController();
+  // Every call under way listens to it; Node takes more than ten for a leak.
+  setMaxListeners(0, closing.signal);
   const engine = driver.id;
   let closed: Promise<void> | undefined;
   const execContext: ExecContext = {

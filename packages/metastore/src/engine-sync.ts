@@ -3,7 +3,9 @@
  * names, a reconcile now and then. Answers are numbered when they are asked for, so that one that arrives late never
  * replaces a newer one.
  */
+
 import { tracingChannel } from 'node:diagnostics_channel';
+import { setMaxListeners } from 'node:events';
 import {
   ClosedError,
   type ContainerDetail,
@@ -74,6 +76,8 @@ const jitter = 0.1;
 export function createEngineSync(options: EngineSyncOptions): EngineSync {
   const { engine, clock, logger } = options;
   const controller = new AbortController();
+  // Every look-up under way listens to it; Node takes more than ten for a leak.
+  setMaxListeners(0, controller.signal);
   const { signal } = controller;
   const records = new Map<string, ContainerRecord>();
   /** Answers that said that a container is gone, kept while an older question is under way. */

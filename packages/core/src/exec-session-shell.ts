@@ -73,6 +73,8 @@ const killRounds = 3;
 const signalGraceMs = 1_000;
 const endGraceMs = 2_000;
 const drainGraceMs = 500;
+const endLooks = 5;
+const endLookPauseMs = 100;
 
 /** Hexadecimal, so that no shell and no pattern reads it as anything else. */
 export function createMark(): string {
@@ -202,7 +204,12 @@ function createSessionShell(
   /** The shell has ended under a command. */
   const lostError = async (cmd: readonly string[], exit: ExecExit): Promise<CrikitError> => {
     if (exit.kind !== 'exited') return exit.error;
-    const state = await containerState();
+    let state = await containerState();
+    // An engine may learn of the end of the shell before it learns that the whole container has ended.
+    for (let look = 0; state === 'running' && look < endLooks; look += 1) {
+      await delay(endLookPauseMs, undefined, { ref: false });
+      state = await containerState();
+    }
     const message = `The shell of container ${reference.id} ended with exit code ${exit.exitCode} while it ran ${JSON.stringify(cmd)}`;
     if (state === 'running' || state === 'unknown') {
       return new ProtocolError(`${message}, and how the command ended is unknown.`, { engine, applied: 'unknown' });

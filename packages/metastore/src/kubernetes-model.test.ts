@@ -348,16 +348,22 @@ interface Past {
   readonly uids: ReadonlySet<string>;
 }
 
-/** Containers whose place depends on the past, in one of the stores at least, and the pods that have or claim them. */
+/**
+ * Containers whose place depends on the past, in one of the stores at least, and the pods that have or claim them. Such a
+ * pod may be in the source: what the status of a forgotten pod said counts for more than labels that claim this one, so
+ * that only a store that has just begun lets the container in here, or turns it away with a diagnostic.
+ */
 function listPast(stores: readonly MetaStore[], world: World): Past {
   const containers = stores.flatMap((store) => store.getAllContainers({ withoutPod: true }));
-  const past = containers.filter(({ id, podUid }) => dependsOnPast(world, id, podUid));
-  const claimed = [...world.marksOf.values()].flatMap((marks) =>
-    marks !== undefined && marks.trust !== 'engine' && !world.source.pods.has(marks.podUid) ? marks.podUid : [],
+  const ids = new Set(containers.flatMap(({ id, podUid }) => (dependsOnPast(world, id, podUid) ? id : [])));
+  const claimed = [...world.marksOf].flatMap(([id, marks]) =>
+    marks !== undefined && marks.trust !== 'engine' && (ids.has(id) || !world.source.pods.has(marks.podUid))
+      ? marks.podUid
+      : [],
   );
   return {
-    ids: new Set(past.map(({ id }) => id)),
-    uids: new Set([...past.flatMap(({ podUid }) => podUid ?? []), ...claimed]),
+    ids,
+    uids: new Set([...containers.flatMap(({ id, podUid }) => (ids.has(id) ? (podUid ?? []) : [])), ...claimed]),
   };
 }
 
@@ -453,3 +459,23 @@ test(`after any of ${runs} histories (CRIKIT_MODEL_SEED=${seed}) the store shows
     endOnFailure: !isLong,
   });
 });
+
+test.each<[string, readonly Step[]]>([
+  ['fit', []],
+  // Each step counts on, and what a forged claim says goes by the count.
+  ['give another name than', [{ kind: 'events-tell', which: 0 }]],
+])(
+  'a container in a forgotten pod whose labels %s a pod of the source is placed by what a store remembers',
+  async (_what, count) => {
+    const history: readonly Step[] = [
+      { kind: 'api-create', which: 0 },
+      ...count,
+      { kind: 'forge', which: 0 },
+      { kind: 'api-create', which: 1 },
+      { kind: 'api-status', which: 1 },
+      { kind: 'second', which: 0 },
+      { kind: 'api-delete', which: 1 },
+    ];
+    await runHistory(history, false, false);
+  },
+);

@@ -315,6 +315,40 @@ describe('trust', () => {
     source.put(makeObject());
     expect(store.getContainerByCid(id)?.podUid).toBeUndefined();
   });
+
+  test.each([
+    ['fit', {}, 'web-0', []],
+    ['give another name than', { podName: 'other' }, undefined, ['untrusted-marks']],
+  ])(
+    'labels that %s a pod take no container out of the forgotten pod whose status named it',
+    async (_what, lie, podForNewcomer, codesForNewcomer) => {
+      const { store, source, control, definition } = await startWithPod();
+      const id = control.addContainer({ status: 'running', kubernetes: { ...marks, ...lie } });
+      await until(() => store.getContainerByCid(id)?.state.status === 'running');
+      const containerStatuses = [{ name: 'app', containerID: `memory://${id}` }];
+      source.put(makeObject({ name: 'web-1', uid: 'owner', status: { containerStatuses } }));
+      expect(store.getContainerByCid(id)?.podUid).toBe('owner');
+      source.remove('owner');
+      expect(store.getContainerByCid(id)?.podUid).toBe('owner');
+      expect(codes(store.getPod('shop', 'web-1'))).toContain('not-in-source');
+      // It was not turned away: it has a pod.
+      expect(codes(store.getPod('shop', 'web-0'))).toEqual([]);
+
+      const current = createScriptedPodSource();
+      current.put(...source.pods.values());
+      current.comeBack();
+      const newcomer = createMetaStore({
+        engines: [definition],
+        pods: current.source,
+        enrichment: false,
+        environment: {},
+      });
+      stores.push(newcomer);
+      await newcomer.start({ requireReady: true });
+      expect(newcomer.getPodOf(newcomer.getContainerByCid(id) ?? {})?.name).toBe(podForNewcomer);
+      expect(codes(newcomer.getPod('shop', 'web-0'))).toEqual(codesForNewcomer);
+    },
+  );
 });
 
 describe('a source that is away', () => {

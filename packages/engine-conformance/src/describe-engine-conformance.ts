@@ -83,6 +83,7 @@ async function connectFixture({
     });
     const engine = createContainerEngine(definition, driver, engineOptions);
     return {
+      mayLoseOutputOnUnreadInput: fixture.mayLoseOutputOnUnreadInput ?? false,
       runContainer: (containerOptions) => fixture.runContainer(containerOptions),
       engine,
       driver,

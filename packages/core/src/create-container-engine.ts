@@ -12,6 +12,7 @@ import { NoSuchContainerError } from './errors/no-such-container-error.js';
 import type { ExecSession } from './exec-session.js';
 import type { ExecSessionPool } from './exec-session-pool.js';
 import { defaultHostRoot, hostPath } from './host-path.js';
+import { linkSignals } from './link-signals.js';
 import { type Logger, silentLogger } from './logger.js';
 import type { PodNetwork } from './pod-network.js';
 import { createPodConnector, createPodHttpAgent } from './pod-network-http.js';
@@ -246,21 +247,29 @@ export function createContainerEngine(
 
     async watch(watch, { signal }) {
       requireOpen();
-      await watchContainers(watch, {
-        driver,
-        logger,
-        signal: AbortSignal.any([signal, closing.signal]),
-        pollIntervalMs: options.pollIntervalMs ?? 5_000,
-      });
+      const linked = linkSignals([signal, closing.signal]);
+      try {
+        await watchContainers(watch, {
+          driver,
+          logger,
+          signal: linked.signal,
+          pollIntervalMs: options.pollIntervalMs ?? 5_000,
+        });
+      } finally {
+        linked.unlink();
+      }
     },
 
     events(eventOptions = {}) {
       requireOpen();
-      return createContainerChanges((watch, signal) =>
-        self.watch(watch, {
-          signal: eventOptions.signal === undefined ? signal : AbortSignal.any([signal, eventOptions.signal]),
-        }),
-      );
+      return createContainerChanges(async (watch, signal) => {
+        const linked = linkSignals([signal, eventOptions.signal]);
+        try {
+          await self.watch(watch, { signal: linked.signal });
+        } finally {
+          linked.unlink();
+        }
+      });
     },
 
     close() {

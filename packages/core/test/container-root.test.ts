@@ -56,7 +56,7 @@ describeWithDocker('the root of a Docker container', ({ socketPath }) => {
   const byPid = () => openContainerRoot({ pid: container.pid, containerId: container.id });
 
   describe.each(swaps)('while a program in it swaps: %s', (action, where) => {
-    const work = `/work/${action}`;
+    const work = `/attack/${action}`;
     const path = () => `${work}${typeof where === 'string' ? where : where(directory)}`;
     let attacker: Attacker;
     let root: ContainerRoot;
@@ -121,7 +121,7 @@ describeWithDocker('the root of a Docker container', ({ socketPath }) => {
       'makes it read and write files of the host: %s',
       async (action, where) => {
         writeFileSync(secret, 'secret');
-        const work = `/work/naive-${action}`;
+        const work = `/attack/naive-${action}`;
         const path = `${work}${where}`;
         const attacker = await startAttacker(container.pid, directory, work, action);
         try {
@@ -141,14 +141,14 @@ describeWithDocker('the root of a Docker container', ({ socketPath }) => {
   });
 
   it('does not touch a FUSE file system on which nobody answers', async () => {
-    const attacker = await startAttacker(container.pid, directory, '/work/hanging', 'fuse');
+    const attacker = await startAttacker(container.pid, directory, '/attack/hanging', 'fuse');
     const root = await byPid();
     try {
       for (const path of [
-        '/work/hanging/fuse',
-        '/work/hanging/fuse/',
-        '/work/hanging/fuse/file',
-        '/work/hanging/fuse/../fuse/file',
+        '/attack/hanging/fuse',
+        '/attack/hanging/fuse/',
+        '/attack/hanging/fuse/file',
+        '/attack/hanging/fuse/../fuse/file',
       ]) {
         for (const call of [
           () => root.stat(path),
@@ -162,8 +162,8 @@ describeWithDocker('the root of a Docker container', ({ socketPath }) => {
           await expect(call()).rejects.toMatchObject({ code: 'UNSUPPORTED' });
         }
       }
-      await expect(root.remove('/work', { recursive: true })).rejects.toMatchObject({ code: 'UNSUPPORTED' });
-      expect((await root.readDir('/work/hanging')).map(({ name }) => name)).toContain('fuse');
+      await expect(root.remove('/attack', { recursive: true })).rejects.toMatchObject({ code: 'UNSUPPORTED' });
+      expect((await root.readDir('/attack/hanging')).map(({ name }) => name)).toContain('fuse');
     } finally {
       await root.close();
       await attacker.stop();

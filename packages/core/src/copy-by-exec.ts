@@ -2,7 +2,6 @@
  * What the ways to copy that need commands in the container have in common: a directory of an unpredictable name beside
  * the target, in which the copy is put together; then one rename; then nothing of it is left.
  */
-import { randomBytes } from 'node:crypto';
 import { posix } from 'node:path';
 import type { ContainerReference } from './container.js';
 import { alreadyExistsInContainer } from './copy-paths.js';
@@ -14,6 +13,7 @@ import { PathNotFoundError } from './errors/path-not-found-error.js';
 import { PermissionDeniedError } from './errors/permission-denied-error.js';
 import type { ExecResult } from './exec-request.js';
 import { markFinal } from './final-copy-errors.js';
+import { randomHex } from './random-hex.js';
 import { type ExecContext, runExec, runExecAsync } from './run-exec.js';
 import { sampleOutput } from './sample-output.js';
 
@@ -91,7 +91,7 @@ export async function openStage(
 ): Promise<ContainerStage> {
   const parentPath = posix.dirname(target);
   const parents = parentsOf(target);
-  const path = posix.join(parentPath, `.crikit-${randomBytes(16).toString('hex')}`);
+  const path = posix.join(parentPath, `.crikit-${randomHex(16)}`);
   const item = `${path}/item`;
   const engine = exec.driver.id;
   const what = `copy to '${target}' of container ${reference.id}`;

@@ -1,5 +1,4 @@
 /** This host's side of a copy: the source that goes in, the place at which something out of a container arrives. */
-import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { mkdir, open, rename } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
@@ -11,6 +10,7 @@ import { CopyFailedError } from './errors/copy-failed-error.js';
 import { markFinal } from './final-copy-errors.js';
 import { mapFileError } from './map-file-error.js';
 import { createMountGuard } from './mount-guard.js';
+import { randomHex } from './random-hex.js';
 import {
   DEFAULT_MAX_COPY_BYTES,
   DEFAULT_MAX_COPY_ENTRIES,
@@ -67,7 +67,7 @@ export async function copyTreeToHost(
   const meter = createCopyProgressMeter(onProgress);
   const parentPath = dirname(target);
   const name = basename(target);
-  const temporary = `.crikit-${randomBytes(16).toString('hex')}`;
+  const temporary = `.crikit-${randomHex(16)}`;
   let firstMade: string | undefined;
   let parent: AnchoredDirectory | undefined;
   try {

@@ -1,11 +1,11 @@
 /** A directory beside the target, that only this user may enter, in which a copy into a container is put together. */
-import { randomBytes } from 'node:crypto';
 import { closeSync, fstatSync, mkdirSync } from 'node:fs';
 import { openInert, reachName } from './anchored-walk.js';
 import { requireOwn } from './copy-tree.js';
 import { CopyFailedError } from './errors/copy-failed-error.js';
 import { markFinal } from './final-copy-errors.js';
 import type { MountGuard, MountPlace } from './mount-guard.js';
+import { randomHex } from './random-hex.js';
 import { removeAnchoredTree } from './remove-anchored-tree.js';
 
 export interface StageParent {
@@ -25,7 +25,7 @@ export interface Stage {
 }
 
 export function makeStage(guard: MountGuard, parent: StageParent): Stage {
-  const name = Buffer.from(`.crikit-${randomBytes(16).toString('hex')}`);
+  const name = Buffer.from(`.crikit-${randomHex(16)}`);
   mkdirSync(reachName(parent.fd, name), 0o700);
   const fd = openInert(parent.fd, name);
   try {

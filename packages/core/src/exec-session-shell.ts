@@ -1,5 +1,4 @@
 /** One shell in a container that is kept open and runs one command after the other. */
-import { randomBytes } from 'node:crypto';
 import { finished, type Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { callDriver } from './call-driver.js';
@@ -19,6 +18,7 @@ import type { ExecRequest, ExecResult } from './exec-request.js';
 import { greetingLine, sessionCommand } from './exec-session-script.js';
 import { createMarkedStream, MarkError } from './exec-session-stream.js';
 import type { PreparedExec } from './prepare-exec.js';
+import { randomHex } from './random-hex.js';
 import {
   type ExecContext,
   type Interruption,
@@ -78,7 +78,7 @@ const endLookPauseMs = 100;
 
 /** Hexadecimal, so that no shell and no pattern reads it as anything else. */
 export function createMark(): string {
-  return randomBytes(16).toString('hex');
+  return randomHex(16);
 }
 
 /** Opens a shell and hears it answer. Rejects with `COMMAND_NOT_FOUND` where there is no `sh`. */

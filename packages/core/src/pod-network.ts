@@ -1,5 +1,4 @@
 /** Connections into the network that a container shares with its pod. */
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, constants, openSync, readFileSync, readlinkSync } from 'node:fs';
 import { connect, createServer, isIP, type Socket } from 'node:net';
@@ -17,6 +16,7 @@ import { hostPath } from './host-path.js';
 import { mapContainerFileError } from './map-container-file-error.js';
 import { createMountGuard } from './mount-guard.js';
 import { type NetworkDialler, startNetworkDialler } from './pod-network-dialler.js';
+import { randomHex } from './random-hex.js';
 import { cgroupNamesContainer } from './read-cgroup.js';
 import { shortContainerId } from './short-container-id.js';
 
@@ -384,7 +384,7 @@ async function dialByExec(
 async function socketPair(): Promise<[Socket, Socket]> {
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: false });
   // Abstract and unpredictable: no file is left, and nobody else knows where to connect.
-  const path = `\0crikit-${randomBytes(16).toString('hex')}`;
+  const path = `\0crikit-${randomHex(16)}`;
   server.listen(path);
   await once(server, 'listening');
   const outer = connect({ path, allowHalfOpen: true });

@@ -2,7 +2,6 @@
  * Unpacking of archives that come out of a container: hostile input. Nothing of them is handed to an extractor; each
  * entry is written here, through descriptors of directories that we have made.
  */
-import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, link, lstat, lutimes, mkdir, open, rename, rmdir, symlink } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
@@ -30,6 +29,7 @@ import { UnsupportedError } from './errors/unsupported-error.js';
 import { markFinal } from './final-copy-errors.js';
 import { mapFileError } from './map-file-error.js';
 import { MAX_PATH_BYTES } from './pack-tar.js';
+import { randomHex } from './random-hex.js';
 
 /** 16 GiB. */
 export const DEFAULT_MAX_COPY_BYTES = 16 * 1024 ** 3;
@@ -97,7 +97,7 @@ async function unpackInto(
   { signal, onProgress, maxBytes = DEFAULT_MAX_COPY_BYTES, maxEntries = DEFAULT_MAX_COPY_ENTRIES }: UnpackTarOptions,
 ): Promise<CopyProgress> {
   const meter = createCopyProgressMeter(onProgress);
-  const temporary = `.crikit-${randomBytes(16).toString('hex')}`;
+  const temporary = `.crikit-${randomHex(16)}`;
   const walk = createDirectoryWalk(parent);
   const directories: { path: string[]; header: TarHeader }[] = [];
   const symlinks = new Map<string, { path: string[]; header: TarHeader }>();

@@ -16,7 +16,7 @@ export function summarize(reports) {
   const lines = [];
 
   if (failures.length > 0) {
-    lines.push('', 'Failed:', ...failures.map(({ name, message }) => `  - ${name}: ${firstLine(message)}`));
+    lines.push('', 'Failed:', ...failures.map(({ name, message }) => `  - ${name}: ${shorten(message)}`));
   }
   if (skips.length > 0) {
     lines.push('', 'Skipped:');
@@ -29,9 +29,18 @@ export function summarize(reports) {
   return { exitCode: failures.length > 0 || passed === 0 ? 1 : 0, lines };
 }
 
-/** @param {string} message */
-function firstLine(message) {
-  return message.trim().split('\n', 1)[0] ?? '';
+const LINES_OF_A_MESSAGE = 30;
+
+/**
+ * Enough of a failure to understand it where only the end of the output is kept.
+ *
+ * @param {string} message
+ */
+function shorten(message) {
+  const lines = message.trim().split('\n');
+  const shown = lines.slice(0, LINES_OF_A_MESSAGE);
+  if (lines.length > shown.length) shown.push(`(${lines.length - shown.length} more lines)`);
+  return shown.join('\n      ');
 }
 
 /** @param {readonly { name: string, reason: string }[]} skips */

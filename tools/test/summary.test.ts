@@ -12,11 +12,11 @@ test('adds up all reports and ends with the result alone', () => {
   expect(exitCode).toBe(0);
 });
 
-test('lists every failure with the first line of its message, and fails', () => {
+test('lists every failure with its message, and fails', () => {
   const { lines, exitCode } = summarize([
     { ...nothing, passed: 1, failures: [{ name: 'a > b', message: 'expected 1\nto be 2' }] },
   ]);
-  expect(lines).toContain('  - a > b: expected 1');
+  expect(lines).toContain('  - a > b: expected 1\n      to be 2');
   expect(lines.at(-1)).toBe('1 passed, 1 failed');
   expect(exitCode).toBe(1);
 });

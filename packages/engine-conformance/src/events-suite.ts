@@ -1,6 +1,6 @@
 /** How an engine's events behave: nothing is missed, the end is told, and the exit code comes with it. */
 import assert from 'node:assert/strict';
-import type { ContainerChange, ContainerSummary, EngineEvent } from '@crikit/core';
+import type { ContainerChange, ContainerSummary, EngineEvent, EngineEventAction } from '@crikit/core';
 import type { EngineFixture, FixtureContainer } from './engine-fixture.js';
 import { type SuiteRunner, skipTest, waitUntil } from './suite-runner.js';
 
@@ -87,7 +87,7 @@ export function describeEventsBehaviour({ runner, createFixture }: EventsSuiteOp
       await container.stop();
       await container.start();
       await waitUntil('the start', () => watch.actionsOf(container).includes('started'));
-      assert.deepEqual(watch.actionsOf(container), ['exited', 'started']);
+      assert.deepEqual(changesSinceStart(watch.actionsOf(container)), ['exited', 'started']);
       await watch[Symbol.asyncDispose]();
     });
 
@@ -96,9 +96,9 @@ export function describeEventsBehaviour({ runner, createFixture }: EventsSuiteOp
       const watch = follow();
       await waitUntil('the first list', () => watch.lists.length === 1);
       await fixture.engine.exec(container.target, { cmd: ['true'] });
-      await container.stop();
-      await waitUntil('the end', () => watch.actionsOf(container).includes('exited'));
-      assert.deepEqual(watch.actionsOf(container), ['exited']);
+      const later = await fixture.runContainer();
+      await waitUntil('a later change', () => watch.actionsOf(later).includes('started'));
+      assert.deepEqual(changesSinceStart(watch.actionsOf(container)), []);
       await watch[Symbol.asyncDispose]();
     });
 
@@ -186,4 +186,10 @@ export function describeEventsBehaviour({ runner, createFixture }: EventsSuiteOp
       }
     });
   });
+}
+
+/** Events are hints: an engine may tell the start once more to whoever subscribes right after it, or one change twice. */
+function changesSinceStart(actions: readonly EngineEventAction[]): EngineEventAction[] {
+  const changes = actions.filter((action, index) => action !== actions[index - 1]);
+  return changes[0] === 'started' ? changes.slice(1) : changes;
 }

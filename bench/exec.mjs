@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connectEngine } from '@crikit/core';
 import { docker } from '@crikit/engine-docker';
+import Dockerode from 'dockerode';
 import { removeContainer, runContainer } from '../tools/lab/lab.mjs';
 import { rawExec } from './docker-api.mjs';
 import { inTurn, median, printResults, ratio, verdict } from './measure.mjs';
@@ -17,10 +18,20 @@ export default async function benchExec({ socketPath }) {
       const [code] = await once(child, 'exit');
       if (code !== 0) throw new Error(`docker exec ended with ${code}`);
     };
+    const client = new Dockerode({ socketPath, version: 'v1.41' });
+    const dockerode = async () => {
+      const exec = await client.getContainer(id).exec({ Cmd: ['true'], AttachStdout: true, AttachStderr: true });
+      const stream = await exec.start({ hijack: true });
+      stream.resume();
+      await once(stream, 'end');
+      const { ExitCode } = await exec.inspect();
+      if (ExitCode !== 0) throw new Error(`dockerode's exec ended with ${ExitCode}`);
+    };
     const times = await inTurn(
       {
         crikit: () => engine.exec(id, { cmd: ['true'], check: true }),
         raw: () => rawExec(socketPath, id, ['true']),
+        dockerode,
         cli,
       },
       { rounds: 60, warmUps: 5 },
@@ -30,6 +41,7 @@ export default async function benchExec({ socketPath }) {
       ['what', 'median', 'ours / theirs', 'wanted', 'met'],
       ['crikit', median(ours), '', '', ''],
       ['raw HTTP', median(times.raw ?? []), ...verdict(ratio(ours, times.raw ?? []), '<=', 1.15)],
+      ['dockerode', median(times.dockerode ?? []), ratio(ours, times.dockerode ?? []), '', ''],
       ['docker exec', median(times.cli ?? []), ...verdict(ratio(ours, times.cli ?? []), '<=', 0.8)],
     ]);
   } finally {

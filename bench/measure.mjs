@@ -39,11 +39,22 @@ export function ratio(ours, theirs) {
   return median(ours.map((value, index) => value / (theirs[index] ?? Number.NaN)));
 }
 
+/** @typedef {{ title: string, rows: readonly (readonly (string | number)[])[] }} Results rows: first the header */
+
+/** @type {Results[]} */
+const printed = [];
+
+/** What was printed since the last call. */
+export function takePrintedResults() {
+  return printed.splice(0);
+}
+
 /**
  * @param {string} title
  * @param {readonly (readonly (string | number)[])[]} rows first the header
  */
 export function printResults(title, rows) {
+  printed.push({ title, rows });
   console.log(`\n${title}`);
   printTable(rows, { alignRight: true });
 }

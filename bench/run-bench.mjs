@@ -1,5 +1,5 @@
 // @ts-check
-// `npm run bench [-- NAME …]`: installs and builds what is missing, starts a private engine, prints tables.
+// `npm run bench [-- NAME … --save]`: installs and builds what is missing, starts a private engine, prints tables.
 import { cpus, release } from 'node:os';
 import { down, labDirectory, up } from '../tools/lab/lab.mjs';
 import { buildPackages, installDependencies } from '../tools/setup/prepare-workspace.mjs';
@@ -20,7 +20,8 @@ const known = [
 ];
 const needContainers = new Set(['sync', 'refresh', 'cpu']);
 
-const wanted = process.argv.slice(2);
+const save = process.argv.includes('--save');
+const wanted = process.argv.slice(2).filter((argument) => argument !== '--save');
 const unknown = wanted.filter((name) => !known.includes(name));
 if (unknown.length > 0) {
   console.error(`There is no benchmark ${unknown.join(', ')}; there are ${known.join(', ')}.`);
@@ -41,20 +42,41 @@ console.log(`Node ${process.version}, Linux ${release()}, ${cpus().length} × ${
 
 /** @param {string} name */
 const load = async (name) => (await import(new URL(`./${name}.mjs`, import.meta.url).href)).default;
+const { printResults, takePrintedResults } = await import('./measure.mjs');
+const { currentLoad, saveResults, verdictsOf, writeResultsPage } = await import('./save-results.mjs');
+/** @type {ReturnType<typeof verdictsOf>} */
+const verdicts = [];
+
+/**
+ * @param {string} name
+ * @param {...unknown} engineArguments
+ */
+async function run(name, ...engineArguments) {
+  const loadBefore = currentLoad();
+  await (await load(name))(...engineArguments);
+  const results = takePrintedResults();
+  verdicts.push(...results.flatMap(verdictsOf));
+  if (save) saveResults(name, results, loadBefore);
+}
 
 // `containerd` starts an engine of its own.
 const needNoDocker = new Set(['import', 'containerd', 'pods', 'store']);
 const engines = names.some((name) => !needNoDocker.has(name)) ? (await up({ engines: ['docker'] })).engines : {};
 try {
-  for (const name of names.filter((each) => !needContainers.has(each))) await (await load(name))(engines.docker);
+  for (const name of names.filter((each) => !needContainers.has(each))) await run(name, engines.docker);
   const many = names.filter((name) => needContainers.has(name));
   if (many.length > 0 && engines.docker !== undefined) {
     const { docker } = engines;
     const { withTwoHundredContainers } = await import('./two-hundred-containers.mjs');
     await withTwoHundredContainers(docker.socketPath, async (ids) => {
-      for (const name of many) await (await load(name))(docker, ids);
+      for (const name of many) await run(name, docker, ids);
     });
   }
 } finally {
   await down({ engines: ['docker'] });
 }
+printResults('all that has a bound', [
+  ['what', 'against', 'measured', 'wanted', 'met'],
+  ...verdicts.map(({ title, what, value, bound, met }) => [title, what, value, bound, met ? 'yes' : 'NO']),
+]);
+if (save) writeResultsPage(known);

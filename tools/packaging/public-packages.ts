@@ -7,17 +7,43 @@ import { repositoryRoot, toolEnvironment } from '../setup/tool-environment.mjs';
 export interface PublicPackage {
   readonly name: string;
   readonly directory: string;
-  readonly manifest: { readonly sideEffects?: boolean | readonly string[]; readonly bin?: unknown };
+  readonly manifest: PackageManifest;
+  /** False for a package that is a command only: nothing of it can be imported. */
+  readonly isLibrary: boolean;
+}
+
+export interface PackageManifest {
+  readonly version: string;
+  readonly private?: boolean;
+  readonly sideEffects?: boolean | readonly string[];
+  readonly bin?: Readonly<Record<string, string>>;
+  readonly exports?: Readonly<Record<string, unknown>>;
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly peerDependencies?: Readonly<Record<string, string>>;
 }
 
 /** Every package of this repository that is published. */
 export function publicPackages(): readonly PublicPackage[] {
+  return workspacePackages().filter(({ manifest }) => manifest.private !== true);
+}
+
+/** Those and the ones that are built into them, or not published yet. */
+export function workspacePackages(): readonly PublicPackage[] {
   const folder = join(repositoryRoot, 'packages');
   return readdirSync(folder)
     .map((entry) => join(folder, entry))
     .map((directory) => ({ directory, manifest: JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')) }))
-    .filter(({ manifest }) => manifest.private !== true)
-    .map(({ directory, manifest }) => ({ name: manifest.name, directory, manifest }));
+    .map(({ directory, manifest }) => ({
+      name: manifest.name,
+      directory,
+      manifest,
+      isLibrary: manifest.exports?.['.'] !== undefined,
+    }));
+}
+
+/** Those that can be imported. */
+export function libraries(): readonly PublicPackage[] {
+  return publicPackages().filter(({ isLibrary }) => isLibrary);
 }
 
 /** Packs a package as it would be published, and returns the path of its tarball. */

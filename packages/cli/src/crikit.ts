@@ -1,2 +1,29 @@
 #!/usr/bin/env node
-export {};
+import { InterruptedError } from './errors/interrupted-error.js';
+import { runCrikit } from './run-crikit.js';
+
+const interruption = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(name, () => {
+    // Who asks twice does not want to wait for things to be put in order.
+    if (interruption.signal.aborted) process.exit(new InterruptedError(name).exitCode);
+    interruption.abort(new InterruptedError(name));
+  });
+}
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  interruption.abort(new InterruptedError('EPIPE'));
+});
+// There is nobody to tell.
+process.stderr.on('error', () => {});
+
+void runCrikit({
+  arguments: process.argv.slice(2),
+  stdin: process.stdin,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  environment: process.env,
+  signal: interruption.signal,
+}).then((exitCode) => {
+  process.exitCode = exitCode;
+});

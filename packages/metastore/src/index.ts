@@ -8,6 +8,9 @@ export type { EnrichmentChoice } from './built-in-enrichers.js';
 export type { Clock } from './clock.js';
 export { createMetaStore } from './create-meta-store.js';
 export { type DefaultPodsOptions, defaultPods } from './default-pods.js';
+export { type DiagnoseOptions, diagnose } from './diagnose.js';
+export { findSocketMount, type SocketMount } from './diagnose-socket-mount.js';
+export type { Diagnosis, DiagnosisFinding, DiagnosisFindingId, DiagnosisSeverity } from './diagnosis.js';
 export type { AnyEnricher, Enricher, EnricherContext } from './enricher.js';
 export {
   isPodSourceError,

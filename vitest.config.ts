@@ -33,6 +33,7 @@ export default defineConfig({
           name: 'long',
           include: [
             'packages/*/test/**/*.long.test.ts',
+            'tools/docs/*.long.test.ts',
             // These do more of the same when they see the variable.
             'packages/core/test/container-root.test.ts',
             'packages/engine-containerd/test/*.test.ts',

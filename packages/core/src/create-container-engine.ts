@@ -58,13 +58,13 @@ export function createContainerEngine(
   // What a program may never use is loaded at its first use: importing this package is to cost next to nothing.
   let pool: Promise<ExecSessionPool> | undefined;
   const openPool = (): Promise<ExecSessionPool> => {
-    pool ??= import('./exec-session-pool.js').then(({ createExecSessionPool }) => createExecSessionPool(execContext));
+    pool ??= import('./machinery.js').then(({ createExecSessionPool }) => createExecSessionPool(execContext));
     return pool;
   };
   let network: Promise<PodNetwork> | undefined;
   const openNetwork = (): Promise<PodNetwork> => {
     const { hostRoot } = execContext;
-    network ??= import('./pod-network.js').then(({ createPodNetwork }) =>
+    network ??= import('./machinery.js').then(({ createPodNetwork }) =>
       createPodNetwork({ engine: self, hostRoot, locality: driver.locality }),
     );
     return network;
@@ -148,7 +148,7 @@ export function createContainerEngine(
       const reference = referenceOf(container);
       return trace('exec', { engine, container: reference.id, command: request.cmd }, async () => {
         if (request.reuse === true) return (await openPool()).exec(reference, request);
-        const { runExec } = await import('./run-exec.js');
+        const { runExec } = await import('./machinery.js');
         return runExec(execContext, reference, request);
       });
     },
@@ -156,7 +156,7 @@ export function createContainerEngine(
     async openSession(container, sessionOptions = {}) {
       const reference = referenceOf(container);
       const session = await trace('session', { engine, container: reference.id }, async () => {
-        const { openExecSession } = await import('./exec-session.js');
+        const { openExecSession } = await import('./machinery.js');
         return openExecSession(execContext, reference, sessionOptions);
       });
       if (closing.signal.aborted) {
@@ -184,7 +184,7 @@ export function createContainerEngine(
     async execAsync(container, request) {
       const reference = referenceOf(container);
       return trace('exec', { engine, container: reference.id, command: request.cmd, streaming: true }, async () => {
-        const { runExecAsync } = await import('./run-exec.js');
+        const { runExecAsync } = await import('./machinery.js');
         return runExecAsync(execContext, reference, request);
       });
     },
@@ -206,7 +206,7 @@ export function createContainerEngine(
     async portForward(container, port, { viaExec, ...forwardOptions } = {}) {
       requireOpen();
       const target = typeof port === 'number' ? { port } : port;
-      const { openPortForward } = await import('./pod-network-port-forward.js');
+      const { openPortForward } = await import('./machinery.js');
       const forward = await openPortForward(
         () => self.dial(container, target, viaExec === undefined ? {} : { viaExec }),
         forwardOptions,
@@ -220,7 +220,7 @@ export function createContainerEngine(
       const context = copyContext(container);
       const { id } = context.reference;
       return trace('copy', { engine, container: id, direction: 'in', source, destination }, async () => {
-        const { copyIntoContainer } = await import('./copy-files.js');
+        const { copyIntoContainer } = await import('./machinery.js');
         return copyIntoContainer(context, source, destination, copyOptions);
       });
     },
@@ -229,7 +229,7 @@ export function createContainerEngine(
       const context = copyContext(container);
       const { id } = context.reference;
       return trace('copy', { engine, container: id, direction: 'out', source, destination }, async () => {
-        const { copyOutOfContainer } = await import('./copy-files.js');
+        const { copyOutOfContainer } = await import('./machinery.js');
         return copyOutOfContainer(context, source, destination, copyOptions);
       });
     },

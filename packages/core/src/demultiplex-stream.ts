@@ -1,4 +1,4 @@
-import { PassThrough, type Readable } from 'node:stream';
+import type { PassThrough, Readable } from 'node:stream';
 import { ProtocolError } from './errors/protocol-error.js';
 
 export interface DemultiplexedStreams {
@@ -24,6 +24,8 @@ const systemErrorStream = 3;
  * paused. A source whose first bytes are no frame header is passed through to stdout (some engines do that).
  */
 export function demultiplexStream(source: Readable): DemultiplexedStreams {
+  // Not imported above: loading it costs every program some time.
+  const { PassThrough } = process.getBuiltinModule('node:stream');
   const stdout = new PassThrough();
   const stderr = new PassThrough();
   const header = Buffer.alloc(headerLength);

@@ -16,10 +16,7 @@ export interface HostAccess {
   readonly reason: string;
 }
 
-/**
- * What this process may do to a container of a store from the host, found out by trying: its process must be in a
- * control group of the container's name, and its root must open. Never rejects. Default of `hostRoot`: `/`.
- */
+/** See `at-first-use.ts`. */
 export async function getHostAccess(
   container: Pick<Container, 'id' | 'runtime' | 'state' | 'mounts' | 'mergedDir'>,
   { hostRoot = '/' }: { readonly hostRoot?: string } = {},

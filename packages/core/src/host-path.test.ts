@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { RUNTIME_RUND } from './container.js';
-import { hostPath, transferToHostPathForContainer } from './host-path.js';
+import { hostPath } from './host-path.js';
 import { isRuncLikeRuntime } from './runc-like-runtime.js';
+import { transferToHostPathForContainer } from './transfer-to-host-path-for-container.js';
 
 let directory: string;
 let merged: string;

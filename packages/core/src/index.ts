@@ -1,3 +1,12 @@
+export {
+  getHostAccess,
+  listProcesses,
+  listProcessesOfAll,
+  openContainerRoot,
+  openRootOfContainer,
+  resolveTimeZone,
+  transferToHostPathForContainer,
+} from './at-first-use.js';
 export * from './container.js';
 export type {
   CallOptions,
@@ -74,17 +83,15 @@ export { isUserNotFoundError, UserNotFoundError } from './errors/user-not-found-
 export { isWorkingDirNotFoundError, WorkingDirNotFoundError } from './errors/working-dir-not-found-error.js';
 export * from './exec-request.js';
 export type { ExecSession, SessionExecRequest, SessionOptions } from './exec-session.js';
-export { getHostAccess, type HostAccess, type HostAccessLevel } from './host-access.js';
-export { defaultHostRoot, type HostPathOptions, hostPath, transferToHostPathForContainer } from './host-path.js';
+export type { HostAccess, HostAccessLevel } from './host-access.js';
+export { defaultHostRoot, type HostPathOptions, hostPath } from './host-path.js';
 export type { KubernetesNode } from './kubernetes-node.js';
 export * from './kubernetes-pod.js';
-export {
-  type ContainerProcess,
-  type ListAllProcessesOptions,
-  type ListProcessesOptions,
-  listProcesses,
-  listProcessesOfAll,
-  type ProcessState,
+export type {
+  ContainerProcess,
+  ListAllProcessesOptions,
+  ListProcessesOptions,
+  ProcessState,
 } from './list-processes.js';
 export { type Logger, silentLogger } from './logger.js';
 export {
@@ -97,8 +104,7 @@ export {
   resolvePodHostname,
 } from './metadata-rules.js';
 export { sortMountPointsByLongSourceFirst } from './mount-order.js';
-export { type DirectoryRootLocation, openContainerRoot, type ProcessRootLocation } from './open-container-root.js';
-export { openRootOfContainer } from './open-root-of-container.js';
+export type { DirectoryRootLocation, ProcessRootLocation } from './open-container-root.js';
 export * from './pod.js';
 export type { DialOptions, DialTarget } from './pod-network.js';
 export type { PodConnector } from './pod-network-http.js';
@@ -111,7 +117,7 @@ export {
   containerIdsFromCgroup,
   containerIdsOfPid,
 } from './read-cgroup.js';
-export { type ResolveTimeZoneOptions, resolveTimeZone } from './resolve-time-zone.js';
+export type { ResolveTimeZoneOptions } from './resolve-time-zone.js';
 export { isRuncLikeRuntime } from './runc-like-runtime.js';
 export { DEFAULT_SAMPLE_OUTPUT_LENGTH, sampleOutput } from './sample-output.js';
 export {

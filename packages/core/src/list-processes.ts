@@ -61,10 +61,7 @@ export interface ListAllProcessesOptions {
   readonly signal?: AbortSignal;
 }
 
-/**
- * The processes of one container, by pid; empty when it has none. Rejects with `UNSUPPORTED` where the node's /proc is
- * not to be seen.
- */
+/** See `at-first-use.ts`. */
 export async function listProcesses(options: ListProcessesOptions): Promise<readonly ContainerProcess[]> {
   const { containerId, pid, hostRoot = '/', signal } = options;
   const choose: Choose = (cgroup) => (cgroupNamesContainer(cgroup, containerId) ? containerId : undefined);
@@ -77,7 +74,7 @@ export async function listProcesses(options: ListProcessesOptions): Promise<read
   });
 }
 
-/** The processes of all containers in one pass over the node's /proc, by container id. Users have no names here. */
+/** See `at-first-use.ts`. */
 export async function listProcessesOfAll(
   options: ListAllProcessesOptions = {},
 ): Promise<ReadonlyMap<string, readonly ContainerProcess[]>> {

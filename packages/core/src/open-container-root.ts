@@ -42,19 +42,7 @@ export interface DirectoryRootLocation {
   readonly hostRoot?: string;
 }
 
-/**
- * Opens the file system of a container for race-free access from the host; close it after use, and do not keep it
- * longer than the container runs. Linux only.
- *
- * By pid it rejects with `NOT_RUNNING` when there is no such process or it is not the container's, with `PERMISSION`
- * when this process may not look into it, with `UNSUPPORTED` where `<hostRoot>/proc` is not to be seen or the root lies
- * on a file system that may hang. A root by pid stays bound to that very process: when it has ended, calls reject with
- * `NOT_RUNNING`, whoever has its pid then.
- *
- * By directory it rejects with `PATH_NOT_FOUND` when `mergedDir` is not there. In that form a mount source may not lead
- * through symlinks, except in directories of the node that nobody writes to who does not own the node (`/`, `/var`,
- * `/var/lib`): a container with the parent directory as its volume could have swapped the source.
- */
+/** See `at-first-use.ts`. */
 export async function openContainerRoot(location: ProcessRootLocation | DirectoryRootLocation): Promise<ContainerRoot> {
   if ('pid' in location) return createContainerRoot(openFilesOfProcess(location));
   requireLinux();

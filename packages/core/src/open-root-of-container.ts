@@ -6,13 +6,7 @@ import { UnsupportedError } from './errors/unsupported-error.js';
 import { openContainerRoot } from './open-container-root.js';
 import { isRuncLikeRuntime } from './runc-like-runtime.js';
 
-/**
- * Opens the file system of a container of a store (its paths are below the host root): by its process, and where this
- * process may not look into that, by its merged directory and mounts. Close it after use.
- *
- * Rejects with `UNSUPPORTED` for a runtime whose containers are no processes of this kernel (kata, runsc, unknown ones),
- * with `NOT_RUNNING` for a container without a process, otherwise as `openContainerRoot` by pid does.
- */
+/** See `at-first-use.ts`. */
 export async function openRootOfContainer(
   container: Pick<Container, 'id' | 'runtime' | 'state' | 'mounts' | 'mergedDir'>,
   { hostRoot = '/' }: { readonly hostRoot?: string } = {},

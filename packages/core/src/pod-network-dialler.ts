@@ -2,7 +2,7 @@
  * A process of our own Node in a network namespace, which connects there and hands the connected socket back. Only the
  * network namespace is entered: the process sees this one's files and runs nothing of the container.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { EngineTimeoutError } from './errors/engine-timeout-error.js';
 import { PermissionDeniedError } from './errors/permission-denied-error.js';
@@ -57,6 +57,8 @@ interface Pending {
 
 /** `namespaceFd` is an open `/proc/<pid>/ns/net`; it is not needed any more when this resolves. */
 export async function startNetworkDialler(namespaceFd: number): Promise<NetworkDialler> {
+  // Not imported above: the file that this is built into is loaded by who never dials, too.
+  const { spawn } = await import('node:child_process');
   const enter = ['--net=/proc/self/fd/4', '--', process.execPath, '--no-warnings', '-e', childProgram];
   const child = spawn('nsenter', enter, {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc', namespaceFd],

@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises';
 import type { ProbeAttempt } from './engine-contract.js';
 
 /**
@@ -10,6 +9,8 @@ export async function probeUnixSocket(
   options: { readonly origin: ProbeAttempt['origin']; readonly signal: AbortSignal },
 ): Promise<ProbeAttempt> {
   const about = { endpoint: path, origin: options.origin };
+  // Not imported above: loading it costs every program some time.
+  const { stat } = await import('node:fs/promises');
   try {
     const found = await stat(path);
     if (!found.isSocket()) {

@@ -1,5 +1,4 @@
 /** Which container a process belongs to, by the names of its control groups. */
-import { readFileSync } from 'node:fs';
 import { hostPath } from './host-path.js';
 
 /**
@@ -31,6 +30,8 @@ export function containerIdFromCgroup(text: string): string | undefined {
  * there. `pid` is one of `<hostRoot>/proc`. Default of `hostRoot`: `/`.
  */
 export function containerIdsOfPid(pid: number, hostRoot = '/'): readonly string[] {
+  // Not imported above: loading it costs every program some time.
+  const { readFileSync } = process.getBuiltinModule('node:fs');
   try {
     return containerIdsFromCgroup(readFileSync(hostPath(hostRoot, `/proc/${pid}/cgroup`), 'latin1'));
   } catch {

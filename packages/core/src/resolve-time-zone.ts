@@ -21,13 +21,7 @@ export interface ResolveTimeZoneOptions {
   readonly zoneinfoDirectory?: string;
 }
 
-/**
- * The time zone in which a process with this environment lives in a container with this root, as its C library finds
- * it: the variable `TZ`, and only where that is not set `/etc/localtime`; what names no zone is UTC. The offsets are
- * always those of the zone file in the container, whatever its name says. `TZDIR` counts for glibc.
- *
- * Rejects when a file that decides cannot be read (see `ContainerRoot`), rather than calling it UTC.
- */
+/** See `at-first-use.ts`. */
 export async function resolveTimeZone(
   root: TimeZoneRoot,
   env: Readonly<Record<string, string | undefined>>,

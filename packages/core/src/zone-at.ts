@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from './errors/invalid-argument-error.js';
 import type { ZoneTable, ZoneType } from './tz-info.js';
-import { typeAt } from './zone-table.js';
+import { typeAt } from './zone-type-at.js';
 
 /**
  * Abbreviation, offset (seconds east of UTC) and daylight saving time of a time zone at an instant: a `Date`,

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { MAX_TZIF_BYTES, readTzif } from './read-tzif.js';
 import type { ZoneTable } from './tz-info.js';
 import { isZoneName } from './zone-name.js';
-import { listChanges, tableOfTzif, typeAt } from './zone-table.js';
+import { listChanges, tableOfTzif } from './zone-table.js';
+import { typeAt } from './zone-type-at.js';
 
 /** What this process itself knows about IANA's zones. */
 export interface ZoneReference {

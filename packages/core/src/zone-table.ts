@@ -2,6 +2,7 @@ import { readPosixTz } from './posix-tz.js';
 import type { Tzif } from './read-tzif.js';
 import type { Libc, ZoneRule, ZoneTable, ZoneType } from './tz-info.js';
 import { ruleBreakpoints, ruleTypeAt } from './zone-rule.js';
+import { typeAt } from './zone-type-at.js';
 
 /** The table of a zone that a rule alone describes. */
 export function tableOfRule(rule: ZoneRule): ZoneTable {
@@ -72,22 +73,6 @@ function packTable(initial: ZoneType, entries: readonly Entry[], rule: ZoneRule 
 
 function isSameType(left: ZoneType, right: ZoneType): boolean {
   return left.offset === right.offset && left.isDst === right.isDst && left.abbreviation === right.abbreviation;
-}
-
-/** What a zone says about an instant in Unix seconds. */
-export function typeAt(table: ZoneTable, seconds: number): ZoneType {
-  const { types, transitions, transitionTypes, rule } = table;
-  const initial = types[0] as ZoneType;
-  if (transitions.length === 0) return rule === undefined ? initial : ruleTypeAt(rule, seconds);
-  if (rule !== undefined && seconds >= (transitions.at(-1) as number)) return ruleTypeAt(rule, seconds);
-  let low = 0;
-  let high = transitions.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((transitions[middle] as number) <= seconds) low = middle + 1;
-    else high = middle;
-  }
-  return low === 0 ? initial : (types[transitionTypes[low - 1] as number] as ZoneType);
 }
 
 /** What holds at `from`, then every change until `to` (Unix seconds). */

@@ -6,7 +6,7 @@ import { containerdImageName, containerdPaths, startContainerd } from './contain
 import { endEverythingIn, endRole, openDaemonFolder, removeDaemonFolder } from './daemon-folder.mjs';
 import { createImageArchive, IMAGES } from './images.mjs';
 import { ensureInstalled, requireProgram } from './machine.mjs';
-import { ensureNextRelease, programFolders } from './next-release.mjs';
+import { ensureNewerRelease, programFolders } from './newer-release.mjs';
 import { endProcess, isAlive, runProgram, signalProcess, waitUntil } from './processes.mjs';
 
 /**
@@ -15,8 +15,8 @@ import { endProcess, isAlive, runProgram, signalProcess, waitUntil } from './pro
  *   directory, so that `lab down` also ends what an interrupted test left
  * @property {string} [name] name of the default folder; the same name is the same daemon. Default: a new one each time
  * @property {boolean} [cri] default true: serves the kubelet's API too
- * @property {import('./next-release.mjs').Release} [release] default `current`; `next`: containerd of the next Debian
- *   release, downloaded once into a cache
+ * @property {import('./newer-release.mjs').Release} [release] default `current`; `next`: containerd of the next Debian
+ *   release, `rolling`: of Debian's unstable, each downloaded once into a cache
  */
 
 /**
@@ -66,7 +66,7 @@ export function createContainerdDaemon(options = {}) {
 
     async start() {
       await ensureInstalled({ ...(release === 'current' ? PACKAGES : {}), runc: 'runc' });
-      if (release === 'next') await ensureNextRelease();
+      if (release !== 'current') await ensureNewerRelease(release);
       if (await daemon.isRunning()) return;
       folder.make();
       // One that runs without answering is of no use.

@@ -7,7 +7,7 @@ import { endEverythingIn, endRole, openDaemonFolder, removeDaemonFolder } from '
 import { answersPing, dockerRequest } from './docker-api.mjs';
 import { LabError } from './lab-error.mjs';
 import { ensureInstalled, requireProgram } from './machine.mjs';
-import { ensureNextRelease, programFolders } from './next-release.mjs';
+import { ensureNewerRelease, programFolders } from './newer-release.mjs';
 import {
   endProcess,
   engineEnvironment,
@@ -29,7 +29,7 @@ import {
  * @property {boolean} [newPidNamespace] default false; true: dockerd, its containerd and containers live in a pid and a
  *   mount namespace of their own, as a remote daemon's would: their pids mean nothing here and their mounts are not seen
  *   here. Everything in it dies with dockerd, so it cannot be had with `liveRestore`
- * @property {import('./next-release.mjs').Release} [release] default `current`; `next`: dockerd and containerd of the next
+ * @property {Exclude<import('./newer-release.mjs').Release, 'rolling'>} [release] default `current`; `next`: dockerd and containerd of the next
  *   Debian release, downloaded once into a cache
  * @property {readonly string[]} [extraArguments] for dockerd
  */
@@ -173,7 +173,7 @@ export function createDockerDaemon(options = {}) {
         ...(newPidNamespace ? { tini: 'tini' } : {}),
         runc: 'runc',
       });
-      if (release === 'next') await ensureNextRelease();
+      if (release !== 'current') await ensureNewerRelease(release);
       if (await daemon.isRunning()) return;
       folder.make();
       // One that runs without answering is of no use; with its pid in the file it would only be in the way.

@@ -66,6 +66,7 @@ const ENGINES = {
   'docker-next': () => dockerEngine({ name: 'docker-next', release: 'next' }),
   containerd: () => containerdEngine({ name: 'containerd' }),
   'containerd-next': () => containerdEngine({ name: 'containerd-next', release: 'next' }),
+  'containerd-2': () => containerdEngine({ name: 'containerd-2', release: 'rolling' }),
   podman: () => podmanEngine({ name: 'podman' }),
 };
 

@@ -14,6 +14,7 @@ import {
   close,
   closeSync,
   constants,
+  type Dirent,
   fchmod,
   fchmodSync,
   fchown,
@@ -33,6 +34,7 @@ import {
   read,
   readlink,
   readlinkSync,
+  readSync,
   type Stats,
   symlink,
   symlinkSync,
@@ -44,14 +46,14 @@ import {
 import { promisify } from 'node:util';
 import { reachName, systemError } from './anchored-walk.js';
 import type { CopyProgressMeter } from './copy-progress-meter.js';
-import { openDirectoryOfBytes } from './directory-of-bytes.js';
+import { type DirectoryOfBytes, openDirectoryOfBytes, openDirectoryOfBytesNow } from './directory-of-bytes.js';
 import { CopyFailedError } from './errors/copy-failed-error.js';
 import { OperationAbortedError } from './errors/operation-aborted-error.js';
 import { TooLargeError } from './errors/too-large-error.js';
 import { UnsupportedError } from './errors/unsupported-error.js';
 import { markFinal } from './final-copy-errors.js';
 import { isGenerated, type MountGuard, type MountPlace } from './mount-guard.js';
-import { createSemaphore } from './semaphore.js';
+import { type Steps, settle, until } from './steps.js';
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
 // Not among Node's constants.
@@ -59,8 +61,12 @@ const O_PATH = 0o10000000;
 
 const maxDepth = 256;
 const parallelFiles = 4;
+const namesAtOnce = 256;
 const chunkBytes = 1024 ** 2;
+/** Files up to this size are read and written at once: less than the way through the thread pool costs. */
 const directBytes = 64 * 1024;
+/** How long the small files of a tree may keep the event loop to themselves. */
+const sliceMs = 4;
 
 /** How the files of one side are reached. */
 export interface TreeSide {
@@ -118,6 +124,8 @@ export async function copyTree(
   const opening = from.guard === undefined && from.local === undefined ? queuedCalls : directCalls;
   let bytes = 0;
   let entries = 0;
+  let sliceEndsAt = performance.now() + sliceMs;
+  let small: Buffer | undefined;
 
   const requireGoingOn = (): void => {
     if (signal?.aborted !== true) return;
@@ -136,18 +144,22 @@ export async function copyTree(
     }
     meter.addBytes(more);
   };
-  const on = async <Value>(side: TreeSide, path: string, run: () => Value | Promise<Value>): Promise<Value> => {
+  function* on<Value>(side: TreeSide, path: string, run: () => Value | Promise<Value>): Steps<Value> {
     try {
-      return await run();
+      return yield* until(run());
     } catch (error) {
       throw side.mapError(error, path);
     }
-  };
+  }
   const placeOf = (side: TreeSide, fd: number, above: TreePlace): MountPlace | undefined =>
     side.guard?.placeOf(fd, above.place, Buffer.from(above.path).toString('latin1'));
 
-  const copyEntry = async (at: TreePlace, into: TreePlace, depth: number): Promise<void> => {
+  function* copyEntry(at: TreePlace, into: TreePlace, depth: number): Steps<void> {
     requireGoingOn();
+    if (performance.now() > sliceEndsAt) {
+      yield new Promise((resolve) => setImmediate(resolve));
+      sliceEndsAt = performance.now() + sliceMs;
+    }
     entries += 1;
     if (entries > maxEntries) {
       throw new TooLargeError(`'${source.path}' has more than ${maxEntries} entries.`, {
@@ -156,14 +168,14 @@ export async function copyTree(
       });
     }
     // Without waking up what it is: a FIFO, a device, an automount.
-    const fd = await on(from, at.path, () => opening.open(reachName(at.directoryFd, at.name), O_PATH | O_NOFOLLOW, 0));
+    const fd = yield* on(from, at.path, () => opening.open(reachName(at.directoryFd, at.name), O_PATH | O_NOFOLLOW, 0));
     try {
-      const place = await on(from, at.path, () => placeOf(from, fd, at));
+      const place = yield* on(from, at.path, () => placeOf(from, fd, at));
       const reading = readingOf(fd);
-      const stats = await on(from, at.path, () => reading.fstat(fd));
-      if (stats.isFile()) await copyFile(reading, fd, stats, place, at, into);
-      else if (stats.isSymbolicLink()) await copyLink(reading, stats, at, into);
-      else if (stats.isDirectory()) await copyDirectory(fd, stats, place, at, into, depth);
+      const stats = yield* on(from, at.path, () => reading.fstat(fd));
+      if (stats.isFile()) yield* copyFile(reading, fd, stats, place, at, into);
+      else if (stats.isSymbolicLink()) yield* copyLink(reading, stats, at, into);
+      else if (stats.isDirectory()) yield* copyDirectory(reading, fd, stats, place, at, into, depth);
       else {
         throw markFinal(
           new UnsupportedError(`'${at.path}' is a socket, FIFO or device, which cannot be copied.`, {
@@ -176,41 +188,63 @@ export async function copyTree(
       closeSync(fd);
     }
     meter.addEntry();
-  };
+  }
 
-  const copyFile = async (
+  function* copyFile(
     reading: FileCalls,
     pathFd: number,
     looked: Stats,
     place: MountPlace | undefined,
     at: TreePlace,
     into: TreePlace,
-  ): Promise<void> => {
-    const input = await on(from, at.path, () => reading.open(`/proc/self/fd/${pathFd}`, O_RDONLY | O_NONBLOCK, 0));
+  ): Steps<void> {
+    const input = yield* on(from, at.path, () => reading.open(`/proc/self/fd/${pathFd}`, O_RDONLY | O_NONBLOCK, 0));
     try {
-      const output = await on(to, into.path, () =>
+      const output = yield* on(to, into.path, () =>
         writing.open(reachName(into.directoryFd, into.name), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600),
       );
       let isOpen = true;
       try {
         const isSized = place === undefined ? looked.size > 0 : !isGenerated(place);
-        await pump(input, isSized ? looked.size : undefined, output, at, into);
-        await on(to, into.path, async () => {
-          const owner = options.ownerOf(looked);
-          // In this order: changing the owner takes set-id bits away.
-          if (owner !== undefined) await writing.fchown(output, owner.uid, owner.gid);
-          await writing.fchmod(output, looked.mode & options.fileModeMask);
-          await writing.futimes(output, looked.mtimeMs / 1000);
-          isOpen = false;
-          await writing.close(output);
-        });
+        const isSmall = isSized && looked.size <= directBytes;
+        if (isSmall && reading === directCalls && writing === directCalls) {
+          yield* pumpNow(input, looked.size, output, at, into);
+        } else {
+          yield* until(pump(input, isSized ? looked.size : undefined, output, at, into));
+        }
+        const owner = options.ownerOf(looked);
+        // In this order: changing the owner takes set-id bits away.
+        if (owner !== undefined) yield* on(to, into.path, () => writing.fchown(output, owner.uid, owner.gid));
+        yield* on(to, into.path, () => writing.fchmod(output, looked.mode & options.fileModeMask));
+        yield* on(to, into.path, () => writing.futimes(output, looked.mtimeMs / 1000));
+        isOpen = false;
+        yield* on(to, into.path, () => writing.close(output));
       } finally {
         if (isOpen) closeSync(output);
       }
     } finally {
       closeSync(input);
     }
-  };
+  }
+
+  const becameShorter = (missing: number, size: number, at: TreePlace): Error =>
+    from.mapError(
+      new CopyFailedError(`'${at.path}' became shorter while it was copied: ${missing} of ${size} bytes are missing.`, {
+        applied: 'no',
+        retryable: true,
+      }),
+      at.path,
+    );
+
+  /** What is written goes no further than the page cache. */
+  function* pumpNow(input: number, size: number, output: number, at: TreePlace, into: TreePlace): Steps<void> {
+    small ??= Buffer.allocUnsafeSlow(directBytes);
+    const buffer = small;
+    const length = yield* on(from, at.path, () => readAtMostNow(input, buffer, size));
+    if (length < size) throw becameShorter(size - length, size, at);
+    countBytes(length);
+    yield* on(to, into.path, () => writeAllNow(output, buffer, length));
+  }
 
   /** Reads a chunk while the one before it is written. Without a `size` until the file ends. */
   const pump = async (
@@ -230,26 +264,18 @@ export async function copyTree(
         const buffer = buffers[turn] ?? Buffer.allocUnsafe(Math.min(wanted - position, chunkBytes));
         buffers[turn] = buffer;
         const asked = Math.min(buffer.length, wanted - position);
-        const { bytesRead } = await on(from, at.path, () => readAsync(input, buffer, 0, asked, position));
+        const { bytesRead } = await readAsync(input, buffer, 0, asked, position).catch((error) => {
+          throw from.mapError(error, at.path);
+        });
         if (bytesRead === 0) {
           if (size === undefined) break;
-          throw from.mapError(
-            new CopyFailedError(
-              `'${at.path}' became shorter while it was copied: ${size - position} of ${size} bytes are missing.`,
-              { applied: 'no', retryable: true },
-            ),
-            at.path,
-          );
+          throw becameShorter(size - position, size, at);
         }
         countBytes(bytesRead);
         await written;
-        const offset = position;
-        if (bytesRead === size && size <= directBytes && writing === directCalls) {
-          // Goes no further than the page cache: less than the way through the thread pool costs.
-          await on(to, into.path, () => writeAllSync(output, buffer, bytesRead));
-          break;
-        }
-        written = on(to, into.path, () => writeAll(output, buffer, bytesRead, offset));
+        written = writeAll(output, buffer, bytesRead, position).catch((error) => {
+          throw to.mapError(error, into.path);
+        });
         written.catch(() => {});
         position += bytesRead;
       }
@@ -260,93 +286,94 @@ export async function copyTree(
     }
   };
 
-  const copyLink = async (reading: FileCalls, looked: Stats, at: TreePlace, into: TreePlace): Promise<void> => {
-    const target = await on(from, at.path, () => reading.readlink(reachName(at.directoryFd, at.name)));
+  function* copyLink(reading: FileCalls, looked: Stats, at: TreePlace, into: TreePlace): Steps<void> {
+    const target = yield* on(from, at.path, () => reading.readlink(reachName(at.directoryFd, at.name)));
     const path = reachName(into.directoryFd, into.name);
-    await on(to, into.path, async () => {
-      await writing.symlink(target, path);
-      const owner = options.ownerOf(looked);
-      if (owner !== undefined) await writing.lchown(path, owner.uid, owner.gid);
-      await writing.lutimes(path, looked.mtimeMs / 1000);
-    });
-  };
+    const owner = options.ownerOf(looked);
+    yield* on(to, into.path, () => writing.symlink(target, path));
+    if (owner !== undefined) yield* on(to, into.path, () => writing.lchown(path, owner.uid, owner.gid));
+    yield* on(to, into.path, () => writing.lutimes(path, looked.mtimeMs / 1000));
+  }
 
-  const copyDirectory = async (
+  function* makeDirectory(into: TreePlace): Steps<{ fd: number; place: MountPlace | undefined }> {
+    const path = reachName(into.directoryFd, into.name);
+    yield* on(to, into.path, () => writing.mkdir(path, 0o700));
+    const fd = yield* on(to, into.path, () => writing.open(path, O_PATH | O_NOFOLLOW, 0));
+    try {
+      const place = yield* on(to, into.path, () => placeOf(to, fd, into));
+      const stats = yield* on(to, into.path, () => writing.fstat(fd));
+      yield* on(to, into.path, () => requireOwn(stats, place, into.place));
+      return { fd, place };
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+  }
+
+  const below = (parent: TreePlace, fd: number, name: Buffer, place: MountPlace | undefined): TreePlace => ({
+    directoryFd: fd,
+    name,
+    path: `${parent.path}/${name}`,
+    ...(place !== undefined && { place }),
+  });
+
+  function* copyDirectory(
+    reading: FileCalls,
     fd: number,
     looked: Stats,
     place: MountPlace | undefined,
     at: TreePlace,
     into: TreePlace,
     depth: number,
-  ): Promise<void> => {
+  ): Steps<void> {
     if (depth >= maxDepth) {
       throw new UnsupportedError(`'${source.path}' has more than ${maxDepth} levels.`, { applied: 'no' });
     }
-    const made = await on(to, into.path, async () => {
-      await writing.mkdir(reachName(into.directoryFd, into.name), 0o700);
-      const opened = await writing.open(reachName(into.directoryFd, into.name), O_PATH | O_NOFOLLOW, 0);
-      try {
-        const madePlace = placeOf(to, opened, into);
-        requireOwn(await writing.fstat(opened), madePlace, into.place);
-        return { fd: opened, place: madePlace };
-      } catch (error) {
-        closeSync(opened);
-        throw error;
-      }
-    });
-    const below = (parent: TreePlace, parentFd: number, name: Buffer, where: MountPlace | undefined): TreePlace => ({
-      directoryFd: parentFd,
-      name,
-      path: `${parent.path}/${name}`,
-      ...(where !== undefined && { place: where }),
-    });
+    const made = yield* makeDirectory(into);
     try {
+      const copyBelow = (name: Buffer): Steps<void> =>
+        copyEntry(below(at, fd, name, place), below(into, made.fd, name, made.place), depth + 1);
       const directories: Buffer[] = [];
-      const limit = createSemaphore(parallelFiles);
       const running = new Set<Promise<void>>();
       let failed: { readonly error: unknown } | undefined;
-      const listing = await on(from, at.path, () => openDirectoryOfBytes(fd, 256));
+      const listing = yield* on(from, at.path, () => reading.list(fd));
       try {
-        for (;;) {
-          const entry = await on(from, at.path, () => listing.read());
-          if (entry === null || failed !== undefined) break;
+        while (failed === undefined) {
+          const entry = yield* on(from, at.path, () => reading.next(listing));
+          if (entry === null) break;
           const { name } = entry;
           if (entry.isDirectory()) {
             directories.push(name);
             if (entries + directories.length > maxEntries) break;
             continue;
           }
-          const copying = limit(() =>
-            copyEntry(below(at, fd, name, place), below(into, made.fd, name, made.place), depth + 1),
-          )
+          const copied = settle(copyBelow(name));
+          if (copied === undefined) continue;
+          const copying = copied
             .catch((error) => {
               failed ??= { error };
             })
             .finally(() => running.delete(copying));
           running.add(copying);
-          if (running.size >= 2 * parallelFiles) await Promise.race(running);
+          if (running.size >= parallelFiles) yield Promise.race(running);
         }
       } finally {
-        await Promise.all(running);
-        await listing.close();
+        yield Promise.all(running);
+        yield listing.close();
       }
       if (failed !== undefined) throw failed.error;
-      for (const name of directories) {
-        await copyEntry(below(at, fd, name, place), below(into, made.fd, name, made.place), depth + 1);
-      }
-      await on(to, into.path, async () => {
-        const path = `/proc/self/fd/${made.fd}`;
-        const owner = options.ownerOf(looked);
-        if (owner !== undefined) await writing.chown(path, owner.uid, owner.gid);
-        await writing.chmod(path, looked.mode & options.directoryModeMask);
-        await writing.utimes(path, looked.mtimeMs / 1000);
-      });
+      for (const name of directories) yield* copyBelow(name);
+      const path = `/proc/self/fd/${made.fd}`;
+      const owner = options.ownerOf(looked);
+      if (owner !== undefined) yield* on(to, into.path, () => writing.chown(path, owner.uid, owner.gid));
+      yield* on(to, into.path, () => writing.chmod(path, looked.mode & options.directoryModeMask));
+      yield* on(to, into.path, () => writing.utimes(path, looked.mtimeMs / 1000));
     } finally {
       closeSync(made.fd);
     }
-  };
+  }
 
-  await copyEntry(source, destination, 0);
+  await settle(copyEntry(source, destination, 0));
 }
 
 /** That an open directory is the one that was just made with mode 0700, and nothing that was put in its place. */
@@ -372,6 +399,8 @@ interface FileCalls {
   symlink(target: Buffer, path: Buffer): void | Promise<void>;
   lchown(path: Buffer, uid: number, gid: number): void | Promise<void>;
   lutimes(path: Buffer, seconds: number): void | Promise<void>;
+  list(fd: number): DirectoryOfBytes | Promise<DirectoryOfBytes>;
+  next(listing: DirectoryOfBytes): Dirent<Buffer> | null | Promise<Dirent<Buffer> | null>;
 }
 
 /** Only where a guard keeps us off file systems that hang: a tenth of the cost when the files are small. */
@@ -390,6 +419,8 @@ const directCalls: FileCalls = {
   symlink: (target, path) => symlinkSync(target, path),
   lchown: lchownSync,
   lutimes: (path, seconds) => lutimesSync(path, seconds, seconds),
+  list: (fd) => openDirectoryOfBytesNow(fd, namesAtOnce),
+  next: (listing) => listing.readSync(),
 };
 
 const [openAsync, fstatAsync, closeAsync, readAsync, writeAsync] = [
@@ -425,9 +456,21 @@ const queuedCalls: FileCalls = {
   symlink: (target, path) => symlinkAsync(target, path, null),
   lchown: lchownAsync,
   lutimes: (path, seconds) => lutimesAsync(path, seconds, seconds),
+  list: (fd) => openDirectoryOfBytes(fd, namesAtOnce),
+  next: (listing) => listing.read(),
 };
 
-function writeAllSync(fd: number, buffer: Buffer, length: number): void {
+function readAtMostNow(fd: number, buffer: Buffer, length: number): number {
+  let done = 0;
+  while (done < length) {
+    const count = readSync(fd, buffer, done, length - done, done);
+    if (count === 0) break;
+    done += count;
+  }
+  return done;
+}
+
+function writeAllNow(fd: number, buffer: Buffer, length: number): void {
   for (let done = 0; done < length; ) done += writeSync(fd, buffer, done, length - done, done);
 }
 

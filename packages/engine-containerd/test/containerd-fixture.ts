@@ -7,11 +7,13 @@ import type { ContainerdOptions } from '../src/containerd-options.js';
 
 export type ContainerdDaemon = ReturnType<typeof createContainerdDaemon>;
 
-export type Release = 'current' | 'next';
+export type Release = 'current' | 'next' | 'rolling';
 
-/** The releases of containerd that the lab has; the next one is for the long tests. */
+/** The releases of containerd that the lab has; the newer ones are for the long tests. */
 const releases: Readonly<Record<string, Release>> =
-  process.env.CRIKIT_LONG_TESTS === undefined ? { containerd: 'current' } : { 'containerd-next': 'next' };
+  process.env.CRIKIT_LONG_TESTS === undefined
+    ? { containerd: 'current' }
+    : { 'containerd-next': 'next', 'containerd-2': 'rolling' };
 
 /** The same suite for each release that the lab runs; each of the others is reported as skipped. */
 export function describeWithContainerds(

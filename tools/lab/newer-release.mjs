@@ -17,14 +17,23 @@ import { engineEnvironment, runProgram } from './processes.mjs';
 
 /**
  * `current`: the engines of this machine's own release. `next`: dockerd and containerd of the Debian release after it.
- * @typedef {'current' | 'next'} Release
+ * `rolling`: containerd of Debian's unstable, the newest there is.
+ * @typedef {'current' | 'next' | 'rolling'} Release
  */
+
+/** @typedef {Exclude<Release, 'current'>} NewerRelease */
 
 /** @type {Readonly<Record<string, string>>} */
 const RELEASE_AFTER = { bookworm: 'trixie', trixie: 'forky' };
 
-/** runc is not among them: it is linked against the next release's C library, and the machine's own serves. */
-const PACKAGES = ['docker.io', 'containerd'];
+/**
+ * runc is not among them: it is linked against the release's own C library, and the machine's serves.
+ * @type {Readonly<Record<NewerRelease, Readonly<Record<string, string>>>>} a program of each package, to see that it runs
+ */
+const PACKAGES = {
+  next: { 'docker.io': 'usr/sbin/dockerd', containerd: 'usr/bin/containerd' },
+  rolling: { containerd: 'usr/bin/containerd' },
+};
 
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
@@ -34,12 +43,24 @@ function currentCodename() {
   return /^VERSION_CODENAME=(\w+)$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1];
 }
 
-/** @returns {string} the folder, kept from run to run, that the packages are unpacked into */
-function unpackedFolder() {
+/**
+ * @param {NewerRelease} release
+ * @returns {string}
+ */
+function codenameOf(release) {
+  if (release === 'rolling') return 'sid';
   const codename = RELEASE_AFTER[currentCodename() ?? ''];
   if (codename === undefined) throw unavailable(`the release after ${currentCodename() ?? 'this system'} is not known`);
+  return codename;
+}
+
+/**
+ * @param {NewerRelease} release
+ * @returns {string} the folder, kept from run to run, that the packages are unpacked into
+ */
+function unpackedFolder(release) {
   const cache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
-  return join(cache, 'crikit-lab', `${codename}-${arch()}`);
+  return join(cache, 'crikit-lab', `${codenameOf(release)}-${arch()}`);
 }
 
 /**
@@ -47,16 +68,17 @@ function unpackedFolder() {
  * @returns {string[]} folders to search for programs before the system's; they may not exist yet
  */
 export function programFolders(release) {
-  return release === 'current' ? [] : ['usr/sbin', 'usr/bin'].map((folder) => join(unpackedFolder(), folder));
+  return release === 'current' ? [] : ['usr/sbin', 'usr/bin'].map((folder) => join(unpackedFolder(release), folder));
 }
 
 /**
- * Downloads and unpacks the next release's engines unless the cache has them. The machine's own packages and package lists
+ * Downloads and unpacks a newer release's engines unless the cache has them. The machine's own packages and package lists
  * are not touched.
+ * @param {NewerRelease} release
  */
-export async function ensureNextRelease() {
+export async function ensureNewerRelease(release) {
   requireEngineMachine();
-  const folder = unpackedFolder();
+  const folder = unpackedFolder(release);
   if (existsSync(folder)) return;
   const cache = join(folder, '..');
   mkdirSync(cache, { recursive: true, mode: 0o755 });
@@ -68,11 +90,11 @@ export async function ensureNextRelease() {
     }
     const download = mkdtempSync(join(cache, 'download-'));
     try {
-      const unpacked = await downloadPackages(download);
+      const unpacked = await downloadPackages(download, release);
       renameSync(unpacked, folder);
     } catch (error) {
       throw unavailable(
-        `cannot get the next release's engines: ${error instanceof Error ? error.message : error}`,
+        `cannot get the engines of Debian's ${codenameOf(release)}: ${error instanceof Error ? error.message : error}`,
         error,
       );
     } finally {
@@ -83,15 +105,16 @@ export async function ensureNextRelease() {
 
 /**
  * @param {string} download an empty folder
+ * @param {NewerRelease} release
  * @returns {Promise<string>} the folder with the unpacked packages
  */
-async function downloadPackages(download) {
+async function downloadPackages(download, release) {
   for (const folder of ['lists/partial', 'cache/archives/partial', 'unpacked']) {
     mkdirSync(join(download, folder), { recursive: true, mode: 0o755 });
   }
   const sourceList = join(download, 'sources.list');
   const signedBy = existsSync(KEYRING) ? `[signed-by=${KEYRING}] ` : '';
-  writeFileSync(sourceList, `deb ${signedBy}${await findMirror()} ${RELEASE_AFTER[currentCodename() ?? '']} main\n`);
+  writeFileSync(sourceList, `deb ${signedBy}${await findMirror()} ${codenameOf(release)} main\n`);
   const ownState = Object.entries({
     'Dir::Etc::SourceList': sourceList,
     'Dir::Etc::SourceParts': '/dev/null',
@@ -101,12 +124,12 @@ async function downloadPackages(download) {
     'APT::Sandbox::User': 'root',
   }).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
   await aptGet(download, ...ownState, 'update');
-  await aptGet(download, ...ownState, 'download', ...PACKAGES);
+  await aptGet(download, ...ownState, 'download', ...Object.keys(PACKAGES[release]));
   const unpacked = join(download, 'unpacked');
   for (const name of readdirSync(download).filter((name) => name.endsWith('.deb'))) {
     await runProgram(requireProgram('dpkg'), ['-x', join(download, name), unpacked]);
   }
-  for (const program of ['usr/sbin/dockerd', 'usr/bin/containerd']) {
+  for (const program of Object.values(PACKAGES[release])) {
     await runProgram(join(unpacked, program), ['--version'], { environment: engineEnvironment() });
   }
   return unpacked;

@@ -1,5 +1,5 @@
 import { createServer } from 'node:net';
-import type { ContainerSummary, EngineDefinition, EngineDriver } from '@crikit/core';
+import type { ContainerSummary, EngineDefinition, EngineDriver, EngineEvent, EngineEventAction } from '@crikit/core';
 import { describe, expect, test } from 'vitest';
 import { runSuites, type SuiteOutcome } from '../../../tools/test-support/run-suites.js';
 import { CONFORMANCE_SUITES, type ConformanceSuite, describeEngineConformance } from './describe-engine-conformance.js';
@@ -76,6 +76,31 @@ const withDriver =
       const driver = await definition.connect(context);
       return { ...driver, ...replace(driver) };
     },
+  });
+
+const tellingCommandsAs = (action: EngineEventAction) =>
+  withDriver((driver) => {
+    const listeners = new Set<(event: EngineEvent) => void>();
+    return {
+      async startExec(of, request, call) {
+        const handle = await driver.startExec(of, request, call);
+        for (const tell of listeners) tell({ action, reference: of, timeMs: Date.now() });
+        return handle;
+      },
+      features: {
+        ...driver.features,
+        events: {
+          openEvents: async (onEvent, call) => {
+            const { events } = driver.features;
+            if (events === undefined) throw new Error('no events');
+            const feed = await events.openEvents(onEvent, call);
+            listeners.add(onEvent);
+            void feed.ended.then(() => listeners.delete(onEvent));
+            return feed;
+          },
+        },
+      },
+    };
   });
 
 describe('an engine that keeps the contract', () => {
@@ -199,6 +224,16 @@ describe('an engine that breaks the contract fails the suite', () => {
           },
         },
       })),
+    },
+    'that tells the start of a command as its container’s': {
+      suite: 'events',
+      fails: 'commands that run in a container change nothing',
+      change: tellingCommandsAs('started'),
+    },
+    'that tells the end of a command as its container’s': {
+      suite: 'events',
+      fails: 'commands that run in a container change nothing',
+      change: tellingCommandsAs('exited'),
     },
     'that fails with plain errors': {
       suite: 'errors',

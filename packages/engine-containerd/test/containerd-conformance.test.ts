@@ -1,16 +1,12 @@
-import { CONFORMANCE_SUITES, describeEngineConformance } from '@crikit/engine-conformance';
+import { describeEngineConformance } from '@crikit/engine-conformance';
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import { containerd } from '../src/containerd.js';
 import { createContainerdFixture, describeWithContainerds } from './containerd-fixture.js';
-
-/** These have files of their own. */
-const others = new Set(['exec', 'events', 'copy']);
 
 describeWithContainerds('containerd', ({ daemon }) => {
   describeEngineConformance({
     runner: { describe, test, beforeAll, afterAll },
     definition: containerd({ address: daemon.socketPath, namespaces: ['k8s.io', 'default'] }),
     createFixture: () => createContainerdFixture(daemon),
-    suites: CONFORMANCE_SUITES.filter((name) => !others.has(name)),
   });
 });

@@ -8,6 +8,7 @@ import {
   isNoSuchContainerError,
   PathNotFoundError,
 } from '@crikit/core';
+import { callWithin } from './call-within.js';
 import { convertPodmanDetail, convertPodmanSummaries } from './convert-podman-container.js';
 import { containerPath, createPodmanApi, type PodmanApi } from './podman-api.js';
 import { createPodmanEventFeed } from './podman-events.js';
@@ -85,8 +86,8 @@ function createPodmanDriver(api: PodmanApi, version: string): EngineDriver {
     async getContainerDetails(of, { signal }) {
       const references = of === 'all' ? (await list(signal)).map(({ reference }) => reference) : of;
       return detailsOneByOne(references, parallelDetails, async (reference) => {
-        const limited = AbortSignal.any([signal, AbortSignal.timeout(inspectDeadlineMs)]);
-        return convertPodmanDetail(await inspect(reference, limited), engine);
+        const inspected = callWithin(inspectDeadlineMs, signal, (limited) => inspect(reference, limited));
+        return convertPodmanDetail(await inspected, engine);
       });
     },
     getSource: (of, { signal }) => inspect(of, signal),

@@ -10,6 +10,7 @@ import {
   type ExecHandle,
   ProtocolError,
 } from '@crikit/core';
+import { callWithin } from './call-within.js';
 import { type HeldOutput, holdStartFailure } from './hold-start-failure.js';
 import { mapStartFailure } from './map-podman-error.js';
 import { containerPath, type PodmanApi } from './podman-api.js';
@@ -113,8 +114,9 @@ interface PodmanExecState {
 }
 
 async function inspectExec(api: PodmanApi, path: string, released: AbortSignal): Promise<PodmanExecState> {
-  const signal = AbortSignal.any([released, AbortSignal.timeout(inspectDeadlineMs)]);
-  const reply = (await api.ask({ path: `${path}/json`, signal, what: 'inspect an exec' })) as {
+  const reply = (await callWithin(inspectDeadlineMs, released, (signal) =>
+    api.ask({ path: `${path}/json`, signal, what: 'inspect an exec' }),
+  )) as {
     Running?: unknown;
     Pid?: unknown;
     ExitCode?: unknown;
@@ -251,14 +253,15 @@ async function resize(
 ): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      const signal = AbortSignal.any([released, AbortSignal.timeout(inspectDeadlineMs)]);
-      const reply: Readable = await api.open({
-        method: 'POST',
-        path: `${path}/resize`,
-        query: { h: String(rows), w: String(columns) },
-        signal,
-        what: 'resize a terminal',
-      });
+      const reply: Readable = await callWithin(inspectDeadlineMs, released, (signal) =>
+        api.open({
+          method: 'POST',
+          path: `${path}/resize`,
+          query: { h: String(rows), w: String(columns) },
+          signal,
+          what: 'resize a terminal',
+        }),
+      );
       reply.resume();
       return;
     } catch (error) {

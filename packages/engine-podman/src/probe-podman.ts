@@ -1,4 +1,5 @@
 import { type EngineContext, isCrikitError, type ProbeAttempt, type ProbeReport, probeUnixSocket } from '@crikit/core';
+import { callWithin } from './call-within.js';
 import { createPodmanApi } from './podman-api.js';
 import { findPodmanEndpoints, type PodmanEndpoint } from './podman-endpoints.js';
 import type { PodmanOptions } from './podman-options.js';
@@ -26,8 +27,9 @@ export async function probePodman(options: PodmanOptions, context: EngineContext
 
 /** Every endpoint with its attempt, in order of preference. Never rejects. */
 export function probePodmanEndpoints(options: PodmanOptions, context: EngineContext): Promise<ProbedPodman[]> {
-  const signal = AbortSignal.any([context.signal, AbortSignal.timeout(endpointDeadlineMs)]);
-  return Promise.all(findPodmanEndpoints(options, context).map((endpoint) => probeEndpoint(endpoint, signal)));
+  return callWithin(endpointDeadlineMs, context.signal, (signal) =>
+    Promise.all(findPodmanEndpoints(options, context).map((endpoint) => probeEndpoint(endpoint, signal))),
+  );
 }
 
 async function probeEndpoint(endpoint: PodmanEndpoint, signal: AbortSignal): Promise<ProbedPodman> {

@@ -10,7 +10,11 @@ describeWithEngine('podman', 'Podman in a store', (lab) => {
   let store: ReturnType<typeof createMetaStore>;
   beforeAll(async () => {
     fixture = await createPodmanFixture(lab);
-    store = createMetaStore({ engines: [podman({ socketPath: lab.socketPath })], pods: labelPods() });
+    store = createMetaStore({
+      engines: [podman({ socketPath: lab.socketPath })],
+      pods: labelPods(),
+      gracePeriodMs: 200,
+    });
     await store.start();
   });
   afterAll(async () => {

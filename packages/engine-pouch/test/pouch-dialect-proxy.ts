@@ -2,10 +2,9 @@
  * A real Docker daemon that speaks as Pouch was seen to speak: what Pouch leaves out is left out, what it says in other
  * words is said in those. So the engine meets Pouch's dialect with containers that really run.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
@@ -15,8 +14,9 @@ export interface PouchDialectProxy extends AsyncDisposable {
   readonly socketPath: string;
 }
 
-export async function startPouchDialectProxy(dockerSocketPath: string): Promise<PouchDialectProxy> {
-  const directory = mkdtempSync(join(tmpdir(), 'crikit-dialect-'));
+/** Listens on `pouchd.sock` in `directory`, which must not exist and goes with the proxy. */
+export async function startPouchDialectProxy(dockerSocketPath: string, directory: string): Promise<PouchDialectProxy> {
+  mkdirSync(directory, { mode: 0o700 });
   const socketPath = join(directory, 'pouchd.sock');
   const sockets = new Set<Socket>();
   /** By exec: whether its command could not be started. */

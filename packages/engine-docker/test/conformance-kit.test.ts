@@ -1,12 +1,16 @@
-/** That the suites which need real commands fail for an engine that breaks the contract. */
+/**
+ * The kit itself, with real commands: that its suites pass for an engine that has little and says so, and fail for one
+ * that breaks the contract.
+ */
 import { PassThrough, Transform } from 'node:stream';
 import type { EngineDefinition, EngineDriver, ExecHandle } from '@crikit/core';
 import { type ConformanceSuite, describeEngineConformance } from '@crikit/engine-conformance';
-import { expect, test } from 'vitest';
-import { describeWithEngine } from '../../../tools/test-support/lab.js';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describeWithDocker } from '../../../tools/test-support/lab.js';
 import { runSuites } from '../../../tools/test-support/run-suites.js';
-import { podman } from '../src/podman.js';
-import { createPodmanFixture } from './podman-fixture.js';
+import { docker } from '../src/docker.js';
+import { createDockerFixture } from './docker-fixture.js';
+import { restrictEngine } from './restrict-engine.js';
 
 type Change = (driver: EngineDriver) => Partial<EngineDriver>;
 
@@ -63,9 +67,21 @@ const breakages: Readonly<Record<string, { suite: ConformanceSuite; fails: strin
   },
 };
 
-describeWithEngine('podman', 'The suites, on an engine', (lab) => {
+describeWithDocker('The suites, on an engine', ({ socketPath }) => {
+  // Without an engine the tests are only counted.
+  const definition = docker({ socketPath: socketPath === '' ? '/nonexistent' : socketPath });
+  const createFixture = () => createDockerFixture(socketPath);
+
+  describe('that is restricted to what the least of engines declares', () => {
+    describeEngineConformance({
+      runner: { describe, test, beforeAll, afterAll },
+      definition: restrictEngine(definition),
+      createFixture,
+      engineOptions: { pollIntervalMs: 200 },
+    });
+  });
+
   test.each(Object.entries(breakages))('%s, fail', async (_, { suite, fails, change }) => {
-    const definition = podman({ socketPath: lab.socketPath });
     const broken: EngineDefinition = {
       ...definition,
       async connect(context) {
@@ -78,7 +94,7 @@ describeWithEngine('podman', 'The suites, on an engine', (lab) => {
         describeEngineConformance({
           runner,
           definition: broken,
-          createFixture: () => createPodmanFixture(lab),
+          createFixture,
           suites: [suite],
         }),
       { bail: true },

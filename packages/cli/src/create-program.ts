@@ -1,6 +1,10 @@
 /** Every command with its options and help. Nothing else is loaded before a command is chosen. */
-import { Command, Option } from 'commander';
+import type { CopyMethod } from '@crikit/core';
+import { Command, InvalidArgumentError as InvalidOptionError, Option } from 'commander';
 import type { CommandContext, OutputFormat, PodSourceName } from './command-context.js';
+import type { EventsRequest } from './commands/events.js';
+import type { LogsRequest } from './commands/logs.js';
+import { execExitCodeOf } from './exit-codes.js';
 import { packageVersion } from './package-version.js';
 
 /** The options that hold for all commands, as they were given. */
@@ -24,6 +28,24 @@ export type RunCommand = (
   run: (context: CommandContext) => Promise<number> | Promise<void>,
   options?: { readonly exitCodeOf?: (error: unknown) => number },
 ) => Promise<void>;
+
+const targetHelp = `
+TARGET is a container's id, a prefix of it (6 characters and more) or its name, NAMESPACE/POD, NAMESPACE/POD/CONTAINER,
+the name of a pod, or the pid of a process in the container. A pod stands for its business container.`;
+
+interface ExecFlags {
+  readonly interactive?: boolean;
+  readonly tty?: boolean;
+  readonly user?: string;
+  readonly workdir?: string;
+  readonly env?: readonly string[];
+  readonly timeout?: number;
+}
+
+interface CpFlags {
+  readonly owner?: string;
+  readonly method?: readonly CopyMethod[];
+}
 
 export function createProgram(runCommand: RunCommand): Command {
   const program = new Command('crikit')
@@ -95,6 +117,184 @@ Examples:
       runCommand(flagsOf(self), async (context) => (await import('./commands/ps.js')).runPs(context, request)),
     );
 
+  command(
+    'inspect <target>',
+    'all that is known of a pod or container',
+    `${targetHelp}
+
+Examples:
+  crikit inspect shop/web-0
+  crikit inspect 4f5e6d7c8b9a -o json
+  crikit inspect 4242`,
+  ).action(async (target: string, _, self: Command) =>
+    runCommand(flagsOf(self), async (context) =>
+      (await import('./commands/inspect.js')).runInspect(context, { target }),
+    ),
+  );
+
+  command(
+    'exec <target> <command...>',
+    "run a command in a container; the exit code is the command's",
+    `${targetHelp}
+
+Exit codes of crikit itself: 124 timed out, 125 could not be run, 126 no such user or directory, 127 no such command.
+
+Examples:
+  crikit exec shop/web-0 -- id -u
+  crikit exec -it shop/web-0/main -- sh
+  echo hello | crikit exec -i web-0 -- wc -c
+  crikit exec --timeout 5 -e LANG=C 4f5e6d7c8b9a -- date`,
+  )
+    .passThroughOptions()
+    .option('-i, --interactive', 'pass stdin on to the command')
+    .option('-t, --tty', 'give the command a terminal')
+    .option('-u, --user <user>', 'name, uid, uid:gid or name:group (default: root)')
+    .option('-w, --workdir <path>', 'working directory in the container')
+    .option(
+      '-e, --env <name[=value]>',
+      'a variable, without a value the one that it has here; may be repeated',
+      collect,
+    )
+    .option('--timeout <seconds>', 'kill the command and its children after so long', parseSeconds)
+    .action(async (target: string, words: readonly string[], flags: ExecFlags, self: Command) => {
+      const { timeout, ...request } = flags;
+      // What comes after TARGET is passed through, the sign that nothing more is an option included.
+      const cmd = words[0] === '--' ? words.slice(1) : words;
+      if (cmd.length === 0) self.error("error: missing required argument 'command'");
+      await runCommand(
+        flagsOf(self),
+        async (context) => {
+          const { runExec } = await import('./commands/exec.js');
+          return runExec(context, {
+            ...{ ...request, target, cmd },
+            ...(timeout === undefined ? {} : { timeoutMs: timeout * 1_000 }),
+          });
+        },
+        { exitCodeOf: execExitCodeOf },
+      );
+    });
+
+  command(
+    'cp <source> <destination>',
+    'copy a file or directory into a container or out of it',
+    `
+One side is TARGET:/path. An existing directory as the destination takes the source under its own name.
+${targetHelp}
+
+Examples:
+  crikit cp ./probe shop/web-0:/tmp/
+  crikit cp shop/web-0/main:/var/log ./logs
+  crikit cp --owner 1000:1000 site web-0:/srv/site`,
+  )
+    .option('--owner <uid:gid>', "owner of what is made in the container (default: the source's)")
+    .addOption(
+      new Option('--method <method>', 'only this way of copying; may be repeated')
+        .choices(['host', 'engine', 'mount', 'tar', 'chunk'])
+        .argParser(collectMethod),
+    )
+    .action(async (source: string, destination: string, flags: CpFlags, self: Command) => {
+      const { owner, method } = flags;
+      await runCommand(flagsOf(self), async (context) => {
+        const { runCp } = await import('./commands/cp.js');
+        await runCp(context, {
+          ...{ source, destination },
+          ...(owner === undefined ? {} : { owner }),
+          ...(method === undefined ? {} : { methods: method }),
+        });
+      });
+    });
+
+  command('tz <target>', 'the time zone in which a container lives', targetHelp).action(
+    async (target: string, _, self: Command) =>
+      runCommand(flagsOf(self), async (context) => (await import('./commands/tz.js')).runTz(context, { target })),
+  );
+
+  command('processes <target>', 'processes of a container, as the host sees them', targetHelp).action(
+    async (target: string, _, self: Command) =>
+      runCommand(flagsOf(self), async (context) =>
+        (await import('./commands/processes.js')).runProcesses(context, { target }),
+      ),
+  );
+
+  command(
+    'files <target> [path]',
+    'list a directory of a container, without running anything in it',
+    `${targetHelp}
+
+Examples:
+  crikit files shop/web-0 /etc
+  crikit files web-0:/var/log -o json`,
+  ).action(async (target: string, path: string | undefined, _, self: Command) =>
+    runCommand(flagsOf(self), async (context) => {
+      const { runFiles } = await import('./commands/files.js');
+      await runFiles(context, { target, ...(path === undefined ? {} : { path }) });
+    }),
+  );
+
+  command(
+    'cat <file...>',
+    'print files of containers, each given as TARGET:/path',
+    `${targetHelp}
+
+Example:
+  crikit cat shop/web-0:/etc/os-release`,
+  ).action(async (files: readonly string[], _, self: Command) =>
+    runCommand(flagsOf(self), async (context) => (await import('./commands/cat.js')).runCat(context, { files })),
+  );
+
+  command(
+    'logs <target>',
+    'the log of a container, from its file on this node',
+    `
+Reads Docker's json-file and the format of Kubernetes, rotated files included. -o json prints one document a line.
+${targetHelp}
+
+Examples:
+  crikit logs --tail 20 --follow shop/web-0
+  crikit logs --since 10m --stderr web-0`,
+  )
+    .option('-f, --follow', 'go on with what is written from now on, until the container ends')
+    .option('--tail <lines>', 'only the last lines', parseCount)
+    .option('--since <time>', 'only lines from then on: 90s, 10m, 1h30m, 2d ago, or 2026-01-31T08:00:00Z')
+    .option('-t, --timestamps', 'with the time of each line')
+    .option('--stdout', 'only what was written to stdout')
+    .option('--stderr', 'only what was written to stderr')
+    .action(async (target: string, flags: Omit<LogsRequest, 'target'>, self: Command) =>
+      runCommand(flagsOf(self), async (context) =>
+        (await import('./commands/logs.js')).runLogs(context, { ...flags, target }),
+      ),
+    );
+
+  command(
+    'events',
+    'changes of pods and containers, as they happen',
+    `
+-o json prints one document a line.
+
+Examples:
+  crikit events --namespace shop
+  crikit events -o json`,
+  )
+    .option('-a, --all', 'tell first what there is')
+    .option('-n, --namespace <name>', 'only of pods of this namespace')
+    .action(async (request: EventsRequest, self: Command) =>
+      runCommand(flagsOf(self), async (context) => (await import('./commands/events.js')).runEvents(context, request)),
+    );
+
+  command(
+    'completion <shell>',
+    'what makes a shell complete command lines of crikit: bash, zsh or fish',
+    `
+Examples:
+  source <(crikit completion bash)
+  crikit completion zsh > "\${fpath[1]}/_crikit"
+  crikit completion fish > ~/.config/fish/completions/crikit.fish`,
+  ).action(async (shell: string, _, self: Command) =>
+    runCommand(flagsOf(self), async (context) =>
+      (await import('./commands/completion.js')).runCompletion(context, { shell, program }),
+    ),
+  );
+
   // Last, so that help shows a command's own options first.
   for (const each of program.commands) addGlobalOptions(each);
   return program;
@@ -134,4 +334,22 @@ function addGlobalOptions(command: Command): void {
 
 function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
   return [...(previous ?? []), value];
+}
+
+function collectMethod(value: string, previous: readonly CopyMethod[] | undefined): readonly CopyMethod[] {
+  const methods: readonly CopyMethod[] = ['host', 'engine', 'mount', 'tar', 'chunk'];
+  const method = methods.find((known) => known === value);
+  if (method === undefined) throw new InvalidOptionError(`Allowed choices are ${methods.join(', ')}.`);
+  return [...(previous ?? []), method];
+}
+
+function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (!(seconds > 0) || !Number.isFinite(seconds)) throw new InvalidOptionError('Give seconds, more than 0.');
+  return seconds;
+}
+
+function parseCount(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidOptionError('Give a number of lines.');
+  return Number(text);
 }

@@ -50,4 +50,5 @@ export type {
 } from './pod-source.js';
 export type { PodSourceTimings } from './pod-source-timings.js';
 export type { HelperOptions } from './provision-helper.js';
+export { readTimeZoneRootByExec } from './time-zone-root-by-exec.js';
 export type { WaitOptions } from './waiters.js';

@@ -33,7 +33,11 @@ interface Found {
   entries?: string[];
 }
 
-/** Rejects as `exec` does, and with `PROTOCOL` when the container's programs do not do what they should. */
+/**
+ * What `resolveTimeZone` needs of a container that cannot be looked into from the host, by one exec of `sh`. `env` is the
+ * container's. Rejects as `exec` does (`COMMAND_NOT_FOUND` where there is no shell), and with `PROTOCOL` when the
+ * container's programs do not do what they should.
+ */
 export async function readTimeZoneRootByExec(
   exec: (request: ExecRequest) => Promise<ExecResult>,
   env: Readonly<Record<string, string>>,

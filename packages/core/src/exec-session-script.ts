@@ -14,6 +14,10 @@ export const MAX_INLINE_INPUT_BYTES = 4 * 1024;
  * written before it, when it has ended (with the exit code) and when nobody holds its descriptor 9 any more: whoever was
  * left in the background could write into the next command's output.
  *
+ * A fork costs as much as all the rest. So the shell keeps the reading end of one pipe, that of a here-document, and the
+ * command's process opens its writing end through /proc; reading then ends when nobody has it. Shells that make files
+ * of here-documents (mksh, bash before 5.1) need another process for a pipe to each command.
+ *
  * Words used are those of busybox ash, dash, bash and mksh; what differs:
  * - bash leaves out the EXIT trap when `exec` fails, unless it may go on after that, and always for what is no program
  * - dash's `read` knows no time limit, so a second process looks whether the shell has done nothing for that long
@@ -28,23 +32,30 @@ const sessionScript = [
   '  if [ -n "$1" ]; then cd -- "$1" 2>/dev/null || { echo workdir >&9; exit 126; }; fi',
   '  crikit_count=$2',
   '  shift 2',
-  '  while [ "$crikit_count" -gt 0 ]; do export "$1" 2>/dev/null; shift; crikit_count=$((crikit_count - 1)); done',
+  '  while [ "$crikit_count" -gt 0 ]; do export "$1"; shift; crikit_count=$((crikit_count - 1)); done 2>/dev/null',
   "  trap 'echo command >&9' EXIT",
   '  case $1 in */*) [ -f "$1" ] && [ -x "$1" ] || exit 127 ;; esac',
   '  exec "$@"',
   '}',
   'crikit_run() {',
-  '  crikit_mark=$2',
-  '  echo "$1" >&7; echo "$1" >&8',
+  '  crikit_mark=$2 crikit_why=',
+  '  echo "$1" >&7',
   '  shift 2',
-  '  crikit_why=$(',
-  '    if [ -n "$crikit_input" ]; then',
-  '      printf "$crikit_input" 7>&- 8>&- | ( crikit_start "$@" ) 9>&1 >&7 2>&8 7>&- 8>&-',
-  '    else',
-  '      ( crikit_start "$@" ) 9>&1 >&7 2>&8 7>&- 8>&- </dev/null',
-  '    fi',
+  '  if [ -n "$crikit_input" ]; then',
+  '    crikit_why=$(',
+  '      printf "$crikit_input" 7>&- 8>&- | ( crikit_start "$@" ) 9>&1 >&7 2>&8 5<&- 7>&- 8>&-',
+  '      echo "$crikit_mark:$?" >&7',
+  '    )',
+  '  elif [ -n "$crikit_pipe" ]; then',
+  '    ( crikit_start "$@" ) 9>/proc/self/fd/5 >&7 2>&8 5<&- 7>&- 8>&- </dev/null',
   '    echo "$crikit_mark:$?" >&7',
-  '  )',
+  '    while read -r crikit_line <&5; do crikit_why=$crikit_line; done',
+  '  else',
+  '    crikit_why=$(',
+  '      ( crikit_start "$@" ) 9>&1 >&7 2>&8 7>&- 8>&- </dev/null',
+  '      echo "$crikit_mark:$?" >&7',
+  '    )',
+  '  fi',
   '  case $crikit_why in workdir|command) ;; *) crikit_why= ;; esac',
   '  crikit_input=',
   '  echo "$crikit_mark:$crikit_why" >&7; echo "$crikit_mark:" >&8',
@@ -63,10 +74,21 @@ const sessionScript = [
   '    [ "$crikit_before" != "$crikit_after" ] || [ "$#" -ne 2 ] || { kill -9 $$; exit; }',
   '  done',
   '}',
-  'crikit_input= crikit_limit= crikit_watcher=',
+  'crikit_input= crikit_limit= crikit_watcher= crikit_pipe=',
+  // Tried in a child, for a here-document that cannot be made ends some shells.
+  'if ( [ -p /proc/self/fd/5 ] && : 9>/proc/self/fd/5 ) 5<<crikit',
+  '',
+  'crikit',
+  'then',
+  '  crikit_pipe=yes',
+  '  exec 5<<crikit',
+  '',
+  'crikit',
+  '  read -r crikit_line <&5',
+  'fi',
   '( read -r -t1 crikit_line </dev/null )',
   'if [ "$?" -eq 1 ]; then crikit_limit=-t$1',
-  'else crikit_watch "$1" </dev/null 7>&- 8>&- & crikit_watcher=$!; fi',
+  'else crikit_watch "$1" </dev/null 5<&- 7>&- 8>&- & crikit_watcher=$!; fi',
   'while IFS= read -r $crikit_limit crikit_line; do eval "$crikit_line"; done',
   '[ -z "$crikit_watcher" ] || { kill "$crikit_watcher"; wait; }',
 ].join('\n');

@@ -76,11 +76,6 @@ const drainGraceMs = 500;
 const endLooks = 5;
 const endLookPauseMs = 100;
 
-/** Hexadecimal, so that no shell and no pattern reads it as anything else. */
-export function createMark(): string {
-  return randomHex(16);
-}
-
 /** Opens a shell and hears it answer. Rejects with `COMMAND_NOT_FOUND` where there is no `sh`. */
 export async function openSessionShell(
   context: ExecContext,
@@ -218,7 +213,7 @@ function createSessionShell(
   };
 
   const greet = async (): Promise<void> => {
-    const mark = createMark();
+    const mark = randomHex(16);
     const refusal = (why: string): ProtocolError =>
       new ProtocolError(`The \`sh\` of container ${reference.id} cannot be used for a session: ${why}.`, {
         engine,
@@ -268,17 +263,15 @@ function createSessionShell(
   const run = async (command: ShellCommand): Promise<ExecResult> => {
     const { request, interruption, beginMark, endMark, maxOutputBytes } = command;
     const { cmd } = request;
+    // First, so that the shell works while all else is made; nothing can be heard before.
+    stdin?.write(command.line);
     const out = createCollector(maxOutputBytes);
     const err = createCollector(maxOutputBytes);
     let begun = false;
     let settled = false;
-    const began = Promise.all([stdout.until(beginMark, onStray), stderr.until(beginMark, onStray)]);
-    began.then(
-      () => {
-        begun = true;
-      },
-      () => {},
-    );
+    const began = stdout.until(beginMark, onStray).then(() => {
+      begun = true;
+    });
     const told = stdout.until(endMark, out.add).then(readExitCode);
     const cleared = Promise.all([stdout.until(endMark, out.add), stderr.until(endMark, err.add)]);
     const all = Promise.all([began, told, cleared]).then(([, exitCode, [why]]) => ({
@@ -292,8 +285,12 @@ function createSessionShell(
       return done;
     };
 
-    const timers = new AbortController();
-    const pause = (ms: number): Promise<void> => delay(ms, undefined, { signal: timers.signal });
+    const timers = new Set<NodeJS.Timeout>();
+    // Never resolves when the command is done before: a rejection at each of its pauses costs more than all the rest here.
+    const pause = (ms: number): Promise<void> =>
+      new Promise((resolve) => {
+        if (!settled) timers.add(setTimeout(resolve, ms));
+      });
     /** Somebody that the command left behind holds its streams: as with any exec, they get a moment to speak. */
     const leftBehind = told.then(async (exitCode) => {
       const endedAt = Date.now();
@@ -320,7 +317,6 @@ function createSessionShell(
         return { kind: 'violated' as const, error };
       });
 
-    stdin?.write(command.line);
     try {
       const first = await Promise.race([
         unlessStopped(all),
@@ -381,7 +377,7 @@ function createSessionShell(
     } finally {
       settled = true;
       onGone = undefined;
-      timers.abort();
+      for (const timer of timers) clearTimeout(timer);
     }
   };
 

@@ -3,8 +3,9 @@ import { ClosedError } from './errors/closed-error.js';
 import { InvalidArgumentError } from './errors/invalid-argument-error.js';
 import { DEFAULT_MAX_OUTPUT_BYTES, type ExecInput, type ExecRequest, type ExecResult } from './exec-request.js';
 import { commandLine, MAX_INLINE_INPUT_BYTES } from './exec-session-script.js';
-import { createMark, openSessionShell, type SessionShell, ShellGoneError } from './exec-session-shell.js';
+import { openSessionShell, type SessionShell, ShellGoneError } from './exec-session-shell.js';
 import { type PreparedExec, prepareExec } from './prepare-exec.js';
+import { randomHex } from './random-hex.js';
 import { createInterruption, type ExecContext, type Interruption, interrupted, runExec } from './run-exec.js';
 
 export interface SessionOptions {
@@ -77,7 +78,7 @@ export async function openExecSession(
   // The last one used comes first, so that one shell is enough for commands that do not overlap.
   const free = [...lanes];
   const waiting: ((lane: Lane) => void)[] = [];
-  const running = new Set<{ readonly abort: AbortController; readonly ended: Promise<unknown> }>();
+  const running = new Set<{ readonly interruption: Interruption; readonly ended: Promise<unknown> }>();
   const ending = new Set<Promise<void>>();
   const closing = new AbortController();
   let closed: Promise<void> | undefined;
@@ -112,15 +113,15 @@ export async function openExecSession(
     if (isDormant()) options.onDormant?.();
   };
 
-  const takeLane = async (interruption: Interruption, request: SessionExecRequest): Promise<Lane> => {
-    const lane = free.shift();
-    if (lane !== undefined) return lane;
+  const waitForLane = async (request: SessionExecRequest): Promise<Lane> => {
+    const interruption = createInterruption(undefined, request.signal);
     let take: (lane: Lane) => void = () => {};
     const turn = new Promise<Lane>((resolve) => {
       take = resolve;
     });
     waiting.push(take);
     const first = await Promise.race([turn.then((taken) => ({ kind: 'turn' as const, taken })), interruption.happened]);
+    interruption.stop();
     if (first.kind === 'turn') return first.taken;
     const at = waiting.indexOf(take);
     if (at !== -1) waiting.splice(at, 1);
@@ -159,14 +160,20 @@ export async function openExecSession(
     lane: Lane,
     request: SessionExecRequest,
     prepare: () => Prepared,
+    firstPrepared: Prepared,
     interruption: Interruption,
-    signal: AbortSignal,
   ): Promise<ExecResult> => {
+    if (interruption.already !== undefined) throw notStarted(request, interruption.already);
     for (let attempt = 1; ; attempt += 1) {
       requireOpen();
-      const { prepared, line, beginMark, endMark } = prepare();
+      const { prepared, line, beginMark, endMark } = attempt === 1 ? firstPrepared : prepare();
       if (line === undefined) {
-        return await runExec(context, reference, { ...request, signal, ...(user === undefined ? {} : { user }) });
+        const abort = new AbortController();
+        void interruption.happened.then((cause) => {
+          if (cause.kind === 'aborted') abort.abort(cause.reason);
+        });
+        const inExec = { ...request, signal: abort.signal, ...(user === undefined ? {} : { user }) };
+        return await runExec(context, reference, inExec);
       }
       let { shell } = lane;
       if (shell?.usable !== true) {
@@ -193,49 +200,26 @@ export async function openExecSession(
     }
   };
 
-  const runInterruptibly = async (
-    lane: Lane,
-    request: SessionExecRequest,
-    prepare: () => Prepared,
-    abort: AbortController,
-  ): Promise<ExecResult> => {
-    const onAbort = (): void => abort.abort(request.signal?.reason);
-    if (request.signal?.aborted === true) onAbort();
-    request.signal?.addEventListener('abort', onAbort, { once: true });
-    const interruption = createInterruption(request.timeoutMs, abort.signal);
-    try {
-      if (interruption.already !== undefined) throw notStarted(request, interruption.already);
-      return await runInLane(lane, request, prepare, interruption, abort.signal);
-    } finally {
-      interruption.stop();
-      request.signal?.removeEventListener('abort', onAbort);
-    }
-  };
-
   const self: PooledSession = {
     container: reference,
     async exec(request) {
       requireOpen();
       const prepare = createPreparation(context, user, request);
       // What cannot work is refused before it waits.
-      prepare();
-      const waitingInterruption = createInterruption(undefined, request.signal);
-      let lane: Lane;
-      try {
-        if (waitingInterruption.already !== undefined) throw notStarted(request, waitingInterruption.already);
-        lane = await takeLane(waitingInterruption, request);
-      } finally {
-        waitingInterruption.stop();
-      }
+      const prepared = prepare();
+      const { signal, timeoutMs } = request;
+      if (signal?.aborted === true) throw notStarted(request, { kind: 'aborted', reason: signal.reason });
+      const lane = free.shift() ?? (await waitForLane(request));
       clearTimeout(lane.idle);
       lane.idle = undefined;
-      const abort = new AbortController();
-      const result = runInterruptibly(lane, request, prepare, abort);
-      const entry = { abort, ended: result.catch(() => {}) };
+      const interruption = createInterruption(timeoutMs, signal);
+      const result = runInLane(lane, request, prepare, prepared, interruption);
+      const entry = { interruption, ended: result.catch(() => {}) };
       running.add(entry);
       try {
         return await result;
       } finally {
+        interruption.stop();
         running.delete(entry);
         const { opening } = lane;
         lane.opening = undefined;
@@ -248,7 +232,8 @@ export async function openExecSession(
     close() {
       closed ??= (async () => {
         closing.abort();
-        for (const { abort } of running) abort.abort(new ClosedError('The session was closed.', { engine }));
+        const reason = new ClosedError('The session was closed.', { engine });
+        for (const { interruption } of running) interruption.abort(reason);
         await Promise.all([...running].map(({ ended }) => ended));
         for (const lane of lanes) {
           clearTimeout(lane.idle);
@@ -299,7 +284,10 @@ function createPreparation(
       execFields: shellFields,
       agentName: context.agentName,
     });
-    const [beginMark, endMark] = [createMark(), createMark()];
+    const marks = randomHex(20);
+    // Shown to what an earlier command left behind, at most, which can do no more with it than without.
+    const beginMark = marks.slice(0, 8);
+    const endMark = marks.slice(8);
     const line =
       bytes === 'too-large'
         ? undefined

@@ -320,14 +320,18 @@ export interface Interruption {
   readonly happened: Promise<InterruptionCause>;
   /** Set when the signal had been aborted before anything began. */
   readonly already: InterruptionCause | undefined;
+  /** As the caller's signal does, for another reason. */
+  abort(reason: unknown): void;
   stop(): void;
 }
 
 export function createInterruption(timeoutMs: number | undefined, signal: AbortSignal | undefined): Interruption {
   let stop = (): void => {};
+  let abort = (_reason: unknown): void => {};
   const happened = new Promise<InterruptionCause>((resolve) => {
+    abort = (reason) => resolve({ kind: 'aborted', reason });
     const timer = timeoutMs === undefined ? undefined : setTimeout(() => resolve({ kind: 'timeout' }), timeoutMs);
-    const onAbort = (): void => resolve({ kind: 'aborted', reason: signal?.reason });
+    const onAbort = (): void => abort(signal?.reason);
     signal?.addEventListener('abort', onAbort, { once: true });
     stop = () => {
       clearTimeout(timer);
@@ -335,7 +339,7 @@ export function createInterruption(timeoutMs: number | undefined, signal: AbortS
     };
   });
   const already = signal?.aborted === true ? { kind: 'aborted' as const, reason: signal.reason } : undefined;
-  return { happened, already, stop: () => stop() };
+  return { happened, already, abort: (reason) => abort(reason), stop: () => stop() };
 }
 
 export function interrupted(

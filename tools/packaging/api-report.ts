@@ -9,7 +9,7 @@ import {
   type IExtractorMessagesConfig,
 } from '@microsoft/api-extractor';
 import { repositoryRoot } from '../setup/tool-environment.mjs';
-import type { PublicPackage } from './public-packages.js';
+import type { WorkspacePackage } from './public-packages.js';
 
 export interface ApiReport {
   /** The public surface, in an order that does not depend on where things are declared. */
@@ -35,7 +35,7 @@ const messages: IExtractorMessagesConfig = {
 };
 
 /** The report of what a built package exports. */
-export function makeApiReport({ name, directory }: PublicPackage): ApiReport {
+export function makeApiReport({ name, directory }: WorkspacePackage): ApiReport {
   const folder = mkdtempSync(join(tmpdir(), 'crikit-api-report-'));
   try {
     const entry = join(directory, 'dist', 'index.d.ts');

@@ -1,112 +1,134 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { cp } from 'node:fs/promises';
-import { builtinModules } from 'node:module';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { nodeResolve } from '@rollup/plugin-node-resolve';
-import { build } from 'esbuild';
-import { rollup } from 'rollup';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { packPackage, publicPackages, run } from './public-packages.js';
+import { libraries, publicPackages, run } from './public-packages.js';
+import {
+  bundlers,
+  copyWithoutDependencies,
+  createScratchProjects,
+  installSwitches,
+  listInstalled,
+  runProgram,
+} from './scratch-projects.js';
+import { budgetOf, folderBytes } from './size-budget.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'crikit-installed-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const projects = createScratchProjects('installed');
+afterAll(() => projects.remove());
 
-const tarballs = new Map<string, string>();
-beforeAll(async () => {
-  for (const publicPackage of publicPackages()) {
-    tarballs.set(publicPackage.name, await packPackage(publicPackage, folder));
-  }
-});
+const base = ['@crikit/core', '@crikit/metastore'];
 
 // Asks for the types of the engines that have registered themselves.
 const printRegistered = `console.log(JSON.stringify(registeredEngines().map(({ type }) => type)));`;
 
-describe('a project with core, the meta store and the Docker engine', () => {
+/** What every package brings, and what it must never bring although another package of ours does. */
+const selections: readonly {
+  readonly name: string;
+  /** The type of the engine that it registers. */
+  readonly engine?: string;
+  /** What it loads when it is used. */
+  readonly dependency?: string;
+  readonly foreign: RegExp;
+}[] = [
+  { name: '@crikit/metastore', foreign: /dockerode|docker-modem|ssh2|grpc|protobuf|@kubernetes\// },
+  { name: '@crikit/engine-docker', engine: 'docker', dependency: 'dockerode', foreign: /@bufbuild|@kubernetes\// },
+  { name: '@crikit/engine-pouch', engine: 'pouch', dependency: 'dockerode', foreign: /@bufbuild|@kubernetes\// },
+  {
+    name: '@crikit/engine-containerd',
+    engine: 'containerd',
+    dependency: '@grpc/grpc-js',
+    foreign: /dockerode|docker-modem|ssh2|@kubernetes\//,
+  },
+  {
+    name: '@crikit/engine-podman',
+    engine: 'podman',
+    foreign: /dockerode|docker-modem|ssh2|grpc|protobuf|@kubernetes\//,
+  },
+  {
+    name: '@crikit/pods-kubeconfig',
+    dependency: '@kubernetes/client-node',
+    foreign: /dockerode|docker-modem|ssh2|grpc|protobuf/,
+  },
+  { name: '@crikit/engine-conformance', foreign: /dockerode|docker-modem|ssh2|grpc|protobuf|@kubernetes\// },
+];
+
+test('every package that can be imported is looked at', () => {
+  const names = ['@crikit/core', ...selections.map(({ name }) => name)];
+  expect(names.sort()).toEqual(
+    libraries()
+      .map(({ name }) => name)
+      .sort(),
+  );
+});
+
+describe.each(selections)('a project with $name', ({ name, engine, dependency, foreign }) => {
+  const packages = [...new Set([...base, name])];
   let project: string;
   beforeAll(async () => {
-    project = await install('docker', ['@crikit/core', '@crikit/metastore', '@crikit/engine-docker']);
+    project = await projects.install(name.replace('@crikit/', 'with-'), packages);
   });
 
-  test('has one copy of core', async () => {
-    const tree = JSON.parse(await run('npm', ['ls', '@crikit/core', '--all', '--json'], project));
-    expect(tree.problems).toBeUndefined();
-    const nested = ['metastore', 'engine-docker'].flatMap((name) =>
-      readdirSync(join(project, 'node_modules', '@crikit', name)).filter((entry) => entry === 'node_modules'),
+  test('has one copy of each package of ours, and nothing that only another one needs', () => {
+    const installed = listInstalled(project).map((installedPackage) => installedPackage.name);
+    expect(installed.filter((installedName) => installedName.startsWith('@crikit/')).sort()).toEqual(
+      [...packages].sort(),
     );
-    expect(nested).toEqual([]);
+    expect(installed.filter((installedName) => foreign.test(installedName))).toEqual([]);
   });
 
-  test('needs no install script of a dependency to load', async () => {
-    // install() forbids the scripts.
-    const output = await runProgram(project, 'load.mjs', `await import('dockerode'); console.log('loaded');`);
+  test('is no larger than its budget', () => {
+    expect(budgetOf(name, 'installedPackages', listInstalled(project).length)).toEqual('within its budget');
+    const megabytes = folderBytes(join(project, 'node_modules')) / 1e6;
+    expect(budgetOf(name, 'installedMegabytes', megabytes)).toEqual('within its budget');
+  });
+
+  test('needs no install script of a dependency', async () => {
+    // Nothing has run one: the project was installed without.
+    const withScript = listInstalled(project).filter(({ hasInstallScript }) => hasInstallScript);
+    // Their scripts make native parts that are optional, or only print something.
+    expect(['cpu-features', 'protobufjs', 'ssh2']).toEqual(
+      expect.arrayContaining(withScript.map((installed) => installed.name)),
+    );
+    if (dependency === undefined) return;
+    const output = await runProgram(project, 'load.mjs', `await import('${dependency}'); console.log('loaded');`);
     expect(output).toBe('loaded\n');
   });
 
-  test('imports: the engine registers itself in the core that the program sees', async () => {
-    const program = `import '@crikit/engine-docker';
+  test('imports, and an engine registers itself in the core that the program sees', async () => {
+    const program = `import '${name}';
       import { registeredEngines } from '@crikit/core';
       import '@crikit/metastore';
       ${printRegistered}`;
-    expect(await runProgram(project, 'import.mjs', program)).toBe('["docker"]\n');
+    const expected = engine === undefined ? [] : [engine];
+    expect(await runProgram(project, 'import.mjs', program)).toBe(`${JSON.stringify(expected)}\n`);
   });
 
   test('requires from CommonJS, and gets the same instance as by import', async () => {
-    const program = `const names = ['@crikit/core', '@crikit/metastore', '@crikit/engine-docker'];
+    const program = `const names = ${JSON.stringify(packages)};
       const required = names.map((name) => require(name));
       Promise.all(names.map((name) => import(name))).then((imported) => {
         const shared = imported.map((module, index) =>
           Object.keys(module).length > 0 && Object.keys(module).every((key) => module[key] === required[index][key]));
-        console.log(JSON.stringify(shared), require('@crikit/core').registeredEngines().map(({ type }) => type).join());
+        console.log(shared.join(), require('@crikit/core').registeredEngines().map(({ type }) => type).join());
       });`;
-    expect(lastLine(await runProgram(project, 'require.cjs', program))).toBe('[true,true,true] docker');
+    const output = await runProgram(project, 'require.cjs', program);
+    expect(output.trim().split('\n').at(-1)).toBe(`${packages.map(() => 'true').join()} ${engine ?? ''}`.trim());
   });
 
   test('loads no dependency at import', async () => {
-    const bare = join(folder, 'bare');
-    await cp(join(project, 'node_modules', '@crikit'), join(bare, 'node_modules', '@crikit'), { recursive: true });
-    const program = `await import('@crikit/engine-docker');
-      await import('@crikit/metastore');
-      console.log('loaded');`;
-    expect(await runProgram(bare, 'load.mjs', program)).toBe('loaded\n');
+    const bare = join(projects.folder, `bare-${name.replace('@crikit/', '')}`);
+    copyWithoutDependencies(project, bare);
+    // Runs in tests, where nobody waits for its tar library.
+    const quick = packages.filter((packageName) => packageName !== '@crikit/engine-conformance');
+    const imports = quick.map((packageName) => `await import('${packageName}');`).join('\n');
+    expect(await runProgram(bare, 'load.mjs', `${imports} console.log('loaded');`)).toBe('loaded\n');
   });
 
-  test.each(['program.mts', 'program.cts'])('type-checks in %s with nothing but its own dependencies', async (name) => {
-    writeFileSync(
-      join(project, name),
-      `import { registeredEngines, type EngineDefinition } from '@crikit/core';
-      import { docker } from '@crikit/engine-docker';
-      import { createMetaStore } from '@crikit/metastore';
-      export const engines: readonly EngineDefinition[] = [...registeredEngines(), docker()];
-      export const store = createMetaStore({ engines: [docker()] });
-      // @ts-expect-error: were the types any, this would be accepted.
-      registeredEngines().nothing;`,
-    );
-    writeFileSync(
-      join(project, 'tsconfig.json'),
-      JSON.stringify({
-        // No types and no skipLibCheck: the declarations must bring what they need, and be right.
-        compilerOptions: {
-          module: 'nodenext',
-          target: 'es2022',
-          strict: true,
-          noEmit: true,
-          skipLibCheck: false,
-          types: [],
-        },
-        files: [name],
-      }),
-    );
-    await run('tsc', ['-p', 'tsconfig.json'], project);
-  });
+  if (engine === undefined) return;
 
   describe('bundled', () => {
-    const program = `import '@crikit/engine-docker';
+    const program = `import '${name}';
       import { registeredEngines } from '@crikit/core';
       ${printRegistered}`;
-    // Loaded at connect only, and not part of what is tested here.
-    const external = [...builtinModules, ...builtinModules.map((name) => `node:${name}`), 'dockerode'];
-
     // Behind import() everything moves to another chunk, which is where bundlers drop registrations.
     const entries = {
       'in one chunk': { 'main.mjs': program },
@@ -118,102 +140,122 @@ describe('a project with core, the meta store and the Docker engine', () => {
       beforeAll(() => {
         directory = join(project, title.replaceAll(' ', '-'));
         mkdirSync(directory);
-        for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text);
+        for (const [file, text] of Object.entries(files)) writeFileSync(join(directory, file), text);
       });
 
-      test('by esbuild, the registration survives', async () => {
-        const outdir = join(directory, 'esbuild');
-        await build({
-          entryPoints: [join(directory, 'main.mjs')],
-          outdir,
-          outExtension: { '.js': '.mjs' },
-          bundle: true,
-          minify: true,
-          splitting: true,
-          format: 'esm',
-          platform: 'node',
-          external,
-          logLevel: 'silent',
-        });
-        expect(await runAlone(outdir)).toBe('["docker"]\n');
-      });
-
-      test('by rollup, the registration survives', async () => {
-        const outdir = join(directory, 'rollup');
-        const bundle = await rollup({
-          input: join(directory, 'main.mjs'),
-          external,
-          plugins: [nodeResolve({ preferBuiltins: true })],
-          logLevel: 'silent',
-        });
-        await bundle.write({
-          dir: outdir,
-          format: 'esm',
-          entryFileNames: '[name].mjs',
-          chunkFileNames: '[name]-[hash].mjs',
-        });
-        await bundle.close();
-        expect(await runAlone(outdir)).toBe('["docker"]\n');
+      test.each(Object.entries(bundlers))('by %s, the registration survives', async (bundler, bundle) => {
+        const output = join(directory, bundler);
+        // Loaded at connect only, and not part of what is tested here.
+        const external = dependency === undefined ? [] : [dependency];
+        await bundle(join(directory, 'main.mjs'), output, external);
+        expect(await projects.runAlone(output)).toBe(`["${engine}"]\n`);
       });
     });
   });
 });
 
-describe('a project with core and the meta store only', () => {
-  let project: string;
-  beforeAll(async () => {
-    project = await install('selective', ['@crikit/core', '@crikit/metastore']);
-  });
-
-  test("brings no engine's dependencies and no Kubernetes client", () => {
-    const installed = listInstalled(join(project, 'node_modules'));
-    expect(installed).toEqual(expect.arrayContaining(['@crikit/core', '@crikit/metastore']));
-    expect(installed.filter((name) => /dockerode|docker-modem|ssh2|grpc|protobuf|@kubernetes\//.test(name))).toEqual(
-      [],
-    );
-  });
-
-  test('imports, with no engine registered', async () => {
-    const program = `import '@crikit/metastore';
-      import { registeredEngines } from '@crikit/core';
-      ${printRegistered}`;
-    expect(await runProgram(project, 'import.mjs', program)).toBe('[]\n');
+describe('a TypeScript project', () => {
+  test('type-checks as ESM and as CommonJS with nothing but the dependencies of our packages', async () => {
+    const project = await projects.install('types', [...base, '@crikit/engine-docker']);
+    const files = ['program.mts', 'program.cts'];
+    for (const file of files) {
+      writeFileSync(
+        join(project, file),
+        `import { registeredEngines, type EngineDefinition } from '@crikit/core';
+        import { docker } from '@crikit/engine-docker';
+        import { createMetaStore } from '@crikit/metastore';
+        export const engines: readonly EngineDefinition[] = [...registeredEngines(), docker()];
+        export const store = createMetaStore({ engines: [docker()] });
+        // @ts-expect-error: were the types any, this would be accepted.
+        registeredEngines().nothing;`,
+      );
+    }
+    // No types and no skipLibCheck: the declarations must bring what they need, and be right.
+    const compilerOptions = {
+      ...{ module: 'nodenext', target: 'es2022', strict: true, noEmit: true },
+      ...{ skipLibCheck: false, types: [] },
+    };
+    writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }));
+    await run('tsc', ['-p', 'tsconfig.json'], project);
   });
 });
 
-/** Makes a project and installs our packed packages, and what they need, as a user's npm would. */
-async function install(name: string, packages: readonly string[]): Promise<string> {
-  const project = join(folder, name);
-  mkdirSync(project);
-  writeFileSync(join(project, 'package.json'), JSON.stringify({ name, private: true, version: '1.0.0' }));
-  const paths = packages.map((packageName) => {
-    const path = tarballs.get(packageName);
-    if (path === undefined) throw new Error(`${packageName} is not a public package of this repository`);
-    return path;
+describe('a project in which a plug-in brings packages of its own', () => {
+  const askForEngines = `const { selectEngines, registeredEngines } = await import('@crikit/core');
+    const registered = registeredEngines().map(({ type, packageVersion }) => type + ' ' + packageVersion);
+    const answer = await selectEngines(options).then((engines) => engines.length, ({ code, message, remedy }) => ({ code, message, remedy }));
+    console.log(JSON.stringify({ registered, answer }));`;
+
+  /** A package that depends on the given tarballs, which npm then has to nest. */
+  async function installWithPlugin(name: string, own: readonly string[], nested: readonly string[]): Promise<string> {
+    const plugin = projects.create(`${name}-plugin`, {
+      type: 'module',
+      exports: './index.js',
+      dependencies: Object.fromEntries(nested.map((path) => [packageNameOf(path), `file:${path}`])),
+    });
+    const imports = nested.map((path) => `export * from '${packageNameOf(path)}';\n`).join('');
+    writeFileSync(join(plugin, 'index.js'), imports);
+    const packed = JSON.parse(await run('npm', ['pack', '--json', '--pack-destination', plugin], plugin));
+    const project = await projects.install(name, own);
+    await run('npm', ['install', ...installSwitches, join(plugin, packed[0].filename)], project);
+    return project;
+  }
+
+  test('two versions of one engine: choosing engines says so, and names both and what to do', async () => {
+    const [tarball = ''] = await projects.pack(['@crikit/engine-podman']);
+    const other = await projects.repack(tarball, '1.99.0');
+    const project = await installWithPlugin('two-versions', ['@crikit/core', '@crikit/engine-podman'], [other]);
+    const { version } = publicPackages().find(({ name }) => name === '@crikit/engine-podman')?.manifest ?? {};
+    const program = `import '@crikit/engine-podman';
+      import 'two-versions-plugin';
+      const options = {};
+      ${askForEngines}`;
+    expect(JSON.parse(await runProgram(project, 'clash.mjs', program))).toEqual({
+      registered: [`podman ${version}`, 'podman 1.99.0'],
+      answer: {
+        code: 'ENGINE_CLASH',
+        message: expect.stringContaining(`@crikit/engine-podman ${version}, @crikit/engine-podman 1.99.0`),
+        remedy: expect.stringMatching(/pass the engine that you want/),
+      },
+    });
   });
-  const switches = ['--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
-  await run('npm', ['install', ...switches, ...paths], project);
-  return project;
-}
 
-async function runProgram(project: string, name: string, text: string): Promise<string> {
-  writeFileSync(join(project, name), text);
-  return run(process.execPath, ['--disable-warning=ExperimentalWarning', name], project);
-}
+  test('two copies of core: they share the registry, and know the errors of each other', async () => {
+    const [tarball = ''] = await projects.pack(['@crikit/core']);
+    const other = await projects.repack(tarball, '1.99.0');
+    const project = await installWithPlugin('two-cores', ['@crikit/core'], [other]);
+    const program = `import * as core from '@crikit/core';
+      import * as plugin from 'two-cores-plugin';
+      plugin.registerEngine({ type: 'acme', packageName: 'acme', packageVersion: '1.0.0' });
+      const error = new plugin.InvalidArgumentError('of the other copy');
+      const registered = core.registeredEngines().map(({ type }) => type);
+      console.log(JSON.stringify({
+        differ: core.registeredEngines !== plugin.registeredEngines,
+        isKnown: core.isInvalidArgumentError(error),
+        isInstance: error instanceof core.InvalidArgumentError,
+        registered,
+      }));`;
+    const output = JSON.parse(await runProgram(project, 'copies.mjs', program));
+    expect(output).toEqual({ differ: true, isKnown: true, isInstance: false, registered: ['acme'] });
+  });
+});
 
-/** Runs a bundle away from the packages it was made of, so that only what is in it can answer. */
-async function runAlone(bundle: string): Promise<string> {
-  const alone = mkdtempSync(join(folder, 'alone-'));
-  await cp(bundle, alone, { recursive: true });
-  return run(process.execPath, ['main.mjs'], alone);
-}
+const commands = publicPackages().filter(({ isLibrary }) => !isLibrary);
+describe.each(commands)('a project with the command $name', ({ name, manifest }) => {
+  test('runs it, with everything that it needs and without any install script', async () => {
+    const own = Object.keys(manifest.dependencies ?? {}).filter((dependency) => dependency.startsWith('@crikit/'));
+    const project = await projects.install(`command-${name}`, [...own, name]);
+    expect(budgetOf(name, 'installedPackages', listInstalled(project).length)).toEqual('within its budget');
+    const megabytes = folderBytes(join(project, 'node_modules')) / 1e6;
+    expect(budgetOf(name, 'installedMegabytes', megabytes)).toEqual('within its budget');
+    for (const command of Object.keys(manifest.bin ?? {})) {
+      const output = await run(join(project, 'node_modules', '.bin', command), ['--help'], project);
+      expect(output).toMatch(new RegExp(`Usage: ${command}\\b`));
+    }
+  });
+});
 
-function listInstalled(nodeModules: string): readonly string[] {
-  return readdirSync(nodeModules).flatMap((entry) =>
-    entry.startsWith('@') ? readdirSync(join(nodeModules, entry)).map((name) => `${entry}/${name}`) : [entry],
-  );
-}
-
-function lastLine(output: string): string | undefined {
-  return output.trim().split('\n').at(-1);
+function packageNameOf(tarball: string): string {
+  const name = /crikit-([a-z-]+?)-\d/.exec(tarball.slice(tarball.lastIndexOf('/')))?.[1];
+  return `@crikit/${name}`;
 }

@@ -1,6 +1,6 @@
 import { pnpmCommand } from '../setup/pnpm-command.mjs';
 import { repositoryRoot } from '../setup/tool-environment.mjs';
-import { type PublicPackage, run } from './public-packages.js';
+import { run, type WorkspacePackage } from './public-packages.js';
 
 export interface LicensedPackage {
   readonly name: string;
@@ -24,7 +24,7 @@ const allowed = new Set([
 ]);
 
 /** Everything that the given packages need at run time, directly or not, by the lock file. */
-export async function listLicences(packages: readonly PublicPackage[]): Promise<readonly LicensedPackage[]> {
+export async function listLicences(packages: readonly WorkspacePackage[]): Promise<readonly LicensedPackage[]> {
   const { command, leadingArguments } = pnpmCommand();
   const filters = packages.flatMap(({ name }) => ['--filter', name]);
   const output = await run(

@@ -4,7 +4,7 @@ import { pnpmCommand } from '../setup/pnpm-command.mjs';
 import { runCommand } from '../setup/run-command.mjs';
 import { repositoryRoot, toolEnvironment } from '../setup/tool-environment.mjs';
 
-export interface PublicPackage {
+export interface WorkspacePackage {
   readonly name: string;
   readonly directory: string;
   readonly manifest: PackageManifest;
@@ -20,15 +20,18 @@ export interface PackageManifest {
   readonly exports?: Readonly<Record<string, unknown>>;
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly peerDependencies?: Readonly<Record<string, string>>;
+  readonly scripts?: Readonly<Record<string, string>>;
+  readonly publishConfig?: unknown;
+  readonly repository?: { readonly directory?: string };
 }
 
 /** Every package of this repository that is published. */
-export function publicPackages(): readonly PublicPackage[] {
+export function publicPackages(): readonly WorkspacePackage[] {
   return workspacePackages().filter(({ manifest }) => manifest.private !== true);
 }
 
 /** Those and the ones that are built into them, or not published yet. */
-export function workspacePackages(): readonly PublicPackage[] {
+export function workspacePackages(): readonly WorkspacePackage[] {
   const folder = join(repositoryRoot, 'packages');
   return readdirSync(folder)
     .map((entry) => join(folder, entry))
@@ -42,12 +45,12 @@ export function workspacePackages(): readonly PublicPackage[] {
 }
 
 /** Those that can be imported. */
-export function libraries(): readonly PublicPackage[] {
+export function libraries(): readonly WorkspacePackage[] {
   return publicPackages().filter(({ isLibrary }) => isLibrary);
 }
 
 /** Packs a package as it would be published, and returns the path of its tarball. */
-export async function packPackage({ directory }: PublicPackage, destination: string): Promise<string> {
+export async function packPackage({ directory }: WorkspacePackage, destination: string): Promise<string> {
   const { command, leadingArguments } = pnpmCommand();
   const output = await run(
     command,

@@ -48,22 +48,28 @@ export function resolveContainer(store: MetaStore, text: string): Container {
 }
 
 function businessContainerOf(store: MetaStore, pod: Pod): Container {
-  const ended = containersOf(pod).filter(({ role }) => role === 'biz');
-  const names = new Set((pod.biz.length > 0 ? pod.biz : ended).map(({ k8sName, name }) => k8sName ?? name));
-  if (names.size > 1) {
-    const found = [...names].flatMap(
-      (name) => ended.find((container) => (container.k8sName ?? container.name) === name) ?? [],
-    );
-    throw ambiguous(
-      `Pod ${pod.namespace}/${pod.name} has ${found.length} business containers:`,
-      found.map((container): Target => ({ kind: 'container', container })),
-      store,
-    );
+  const candidates = businessContainers(pod);
+  const [only, ...others] = candidates;
+  if (only === undefined) throw new NoBizError(pod);
+  if (others.length === 0) return only;
+  throw ambiguous(
+    `Pod ${pod.namespace}/${pod.name} has ${candidates.length} business containers:`,
+    candidates.map(asTarget),
+    store,
+  );
+}
+
+/** One for each name: the one that runs, else the one that was started last. Those that have ended count where none runs. */
+function businessContainers(pod: Pod): readonly Container[] {
+  const known = pod.biz.length > 0 ? pod.biz : containersOf(pod).filter(({ role }) => role === 'biz');
+  const byName = new Map<string, Container>();
+  for (const container of known) {
+    const name = container.k8sName ?? container.name;
+    const other = byName.get(name);
+    if (other === undefined || (other.state.startedAt ?? '') < (container.state.startedAt ?? ''))
+      byName.set(name, container);
   }
-  const chosen =
-    pod.biz[0] ?? ended.sort((one, other) => ((one.state.startedAt ?? '') < (other.state.startedAt ?? '') ? 1 : -1))[0];
-  if (chosen === undefined) throw new NoBizError(pod);
-  return chosen;
+  return [...byName.values()];
 }
 
 function resolveSchemedId(store: MetaStore, text: string): Target {
@@ -97,9 +103,13 @@ function resolveWord(store: MetaStore, word: string): Target {
   const found = exact.length > 0 ? exact.map(asTarget) : fitWord(store, word, containers);
   const pods = found.flatMap((target) => (target.kind === 'pod' ? target.pod : []));
   // A pod stands for its business container: a name that both have names the pod.
-  const distinct = found.filter(
-    (target) => target.kind === 'pod' || !pods.some((pod) => pod.biz.length === 1 && pod.biz[0] === target.container),
+  const stoodFor = new Set(
+    pods.flatMap((pod) => {
+      const [first, ...more] = businessContainers(pod);
+      return more.length === 0 ? (first ?? []) : [];
+    }),
   );
+  const distinct = found.filter((target) => target.kind === 'pod' || !stoodFor.has(target.container));
   const [only, ...others] = distinct;
   if (only === undefined) throw notFound(store, word);
   if (others.length > 0) throw ambiguous(`'${word}' fits ${distinct.length}:`, distinct, store);

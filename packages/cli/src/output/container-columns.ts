@@ -20,7 +20,7 @@ export function containerColumns(nowMs: number): readonly Column<ContainerRow>[]
       value: ({ container }) => describeStatus(container),
       style: ({ container }) => statusStyle(container),
     },
-    { header: 'AGE', value: ({ container }) => formatAge(container.state.startedAt, nowMs) },
+    { header: 'AGE', value: ({ container }) => formatAge(container.state.startedAt, nowMs), dropOrder: 1 },
     { header: 'ENGINE', value: ({ container }) => container.engineType, dropOrder: 4 },
     { header: 'PID', value: ({ container }) => String(container.state.pid || '-'), wide: true, align: 'right' },
     { header: 'RUNTIME', value: ({ container }) => container.runtime ?? '-', wide: true, dropOrder: 5 },

@@ -52,14 +52,21 @@ export function renderTable<Row>(columns: readonly Column<Row>[], rows: readonly
   });
   const paint = (text: string, style: Style | undefined): string =>
     options.color && style !== undefined && text !== '' ? styleText(style, text, { validateStream: false }) : text;
-  const cell = (text: string, width: number, align: 'left' | 'right', style: Style | undefined): string =>
-    // The gap is part of the cell, so that text which is pushed to the right keeps its distance.
-    paint(cut(text, width), style) + (align === 'right' ? ' '.repeat(gap) : '');
+  const cells = (texts: readonly string[], styleOf: (column: Column<Row>) => Style | undefined): string[] =>
+    fitted.map(({ column, width }, index) => {
+      const text = paint(cut(texts[index] ?? '', width), styleOf(column));
+      // The gap is part of the cell, so that text which is pushed to the right keeps its distance.
+      return column.align === 'right' && index < fitted.length - 1 ? text + ' '.repeat(gap) : text;
+    });
   table.push(
-    fitted.map(({ column, width }) => cell(column.header, width, column.align ?? 'left', 'bold')),
+    cells(
+      fitted.map(({ column }) => column.header),
+      () => 'bold',
+    ),
     ...rows.map((row, index) =>
-      fitted.map(({ column, cells, width }) =>
-        cell(cells[index] ?? '', width, column.align ?? 'left', column.style?.(row)),
+      cells(
+        fitted.map((shownColumn) => shownColumn.cells[index] ?? ''),
+        (column) => column.style?.(row),
       ),
     ),
   );

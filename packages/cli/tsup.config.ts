@@ -7,7 +7,7 @@ const here = import.meta.dirname;
 
 export default defineConfig({
   ...packageConfig(),
-  entry: ['src/crikit.ts'],
+  entry: { crikit: 'src/crikit.ts', 'doctor-check-process': 'src/doctor/check-process.ts' },
   dts: false,
   // The page of `serve` goes to browsers as it is.
   onSuccess: async () => cpSync(join(here, 'src/serve/page'), join(here, 'dist/page'), { recursive: true }),

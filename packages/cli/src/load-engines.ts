@@ -44,6 +44,21 @@ export async function loadEngines(
   );
 }
 
+/** The packages that `loadEngines` would import, and what to import for each. Throws for none of them. */
+export function listEnginePackages(
+  { engine: types, enginePackage }: Pick<GlobalOptions, 'engine' | 'enginePackage'>,
+  workingDirectory: string,
+): readonly { readonly name: string; readonly specifier: string }[] {
+  const own = Object.keys(ownEngines)
+    .filter((type) => types.length === 0 || types.includes(type))
+    .map((type) => `@crikit/engine-${type}`);
+  const others = [...new Set([...enginePackage, ...listProjectEngines(workingDirectory)])];
+  return [
+    ...own.map((name) => ({ name, specifier: name })),
+    ...others.map((name) => ({ name, specifier: locate(name, workingDirectory) })),
+  ];
+}
+
 function describeMissing(type: string): string {
   return `No package that is installed brings an engine '${type}'. Name its package by --engine-package.`;
 }

@@ -19,6 +19,8 @@ export interface ContainerRecord {
   readonly version: string;
   readonly spec: OciSpec;
   readonly cri: CriMetadata | undefined;
+  /** Of a pod sandbox that is only in the store of sandboxes, and no container: what runs it. */
+  readonly sandboxer: string | undefined;
 }
 
 /** The parts of an OCI runtime spec that this package reads. */
@@ -70,7 +72,7 @@ export interface CriMetadata {
 
 export interface ContainerRecords {
   /** The record of a container that the daemon has just described. */
-  remember(namespace: string, container: Container): ContainerRecord;
+  remember(namespace: string, container: Container, sandboxer?: string): ContainerRecord;
   find(namespace: string, id: string): ContainerRecord | undefined;
   forget(namespace: string, id: string): void;
   /** Drops the others of this namespace. */
@@ -88,10 +90,10 @@ export function createContainerRecords(): ContainerRecords {
     return found;
   };
   return {
-    remember(namespace, container) {
+    remember(namespace, container, sandboxer) {
       const known = of(namespace).get(container.id);
-      if (known !== undefined && known.version === versionOf(container)) return known;
-      const record = createContainerRecord(namespace, container);
+      if (known?.version === versionOf(container) && known.sandboxer === sandboxer) return known;
+      const record = createContainerRecord(namespace, container, sandboxer);
       of(namespace).set(container.id, record);
       return record;
     },
@@ -105,7 +107,11 @@ export function createContainerRecords(): ContainerRecords {
   };
 }
 
-export function createContainerRecord(namespace: string, container: Container): ContainerRecord {
+export function createContainerRecord(
+  namespace: string,
+  container: Container,
+  sandboxer?: string | undefined,
+): ContainerRecord {
   const { extensions, runtime } = container;
   let specBytes = container.spec?.value;
   let spec: OciSpec | undefined;
@@ -120,6 +126,7 @@ export function createContainerRecord(namespace: string, container: Container): 
     runtimeName: runtime?.name ?? '',
     runtimeBinary: options === undefined ? undefined : readRuntimeBinary(options),
     version: versionOf(container),
+    sandboxer,
     get spec() {
       if (spec === undefined) {
         spec = readSpec(specBytes);

@@ -38,7 +38,7 @@ function fakeClient(answers: Readonly<Record<string, Answer>>): { client: Contai
     ): Promise<MessageShape<Output>> {
       const name = `${method.parent.name}.${method.name}`;
       calls.push(options.namespace === 'k8s.io' ? name : `${options.namespace}:${name}`);
-      const answer = answers[name];
+      const answer = answers[name] ?? (name.startsWith('Store.') ? unimplemented : undefined);
       if (answer === undefined) throw new Error(`${name} is not answered`);
       const reply = await Promise.race([
         answer(request as Record<string, unknown>, options),
@@ -78,6 +78,11 @@ function driverOf(
   return { calls };
 }
 
+/** As containerd 1.6 says it. */
+const unimplemented = (): never => {
+  const details = 'unknown service containerd.services.sandbox.v1.Store';
+  throw Object.assign(new Error(`12 UNIMPLEMENTED: ${details}`), { code: 12, details });
+};
 const notFound = (): never => {
   throw Object.assign(new Error('5 NOT_FOUND: not found'), { code: 5, details: 'not found' });
 };
@@ -97,33 +102,49 @@ describe('lists and details', () => {
     'Tasks.Get': ({ containerId }: Record<string, unknown>) => ({ process: task(String(containerId)) }),
   };
 
-  test('of 300 containers take two calls', async () => {
-    const { calls } = driverOf(answers);
+  test('of 300 containers take three calls', async () => {
+    const { calls } = driverOf({ ...answers, 'Store.List': () => ({ list: [] }) });
     const outcomes = await driver.getContainerDetails('all', { signal });
     expect(outcomes).toHaveLength(300);
     expect(outcomes.at(-1)).toMatchObject({ detail: { hostname: 'h299', status: 'running', pid: 7 } });
+    expect(calls.sort()).toEqual(['Containers.List', 'Store.List', 'Tasks.List']);
+  });
+
+  test('take two once a daemon has said that it has no store of sandboxes', async () => {
+    const { calls } = driverOf(answers);
+    await driver.getContainerDetails('all', { signal });
+    calls.length = 0;
+    expect(await driver.getContainerDetails('all', { signal })).toHaveLength(300);
     expect(calls.sort()).toEqual(['Containers.List', 'Tasks.List']);
   });
 
-  test('of many references take two calls, and tell which are gone', async () => {
+  test('of many references take as many, and tell which are gone', async () => {
     const { calls } = driverOf(answers);
     const outcomes = await driver.getContainerDetails([...many.map(({ id }) => named(id)), named('gone')], { signal });
     expect(outcomes).toHaveLength(301);
     expect(outcomes.at(-1)).toMatchObject({ reference: named('gone'), error: { code: 'NOT_FOUND' } });
-    expect(calls).toHaveLength(2);
+    expect(calls.sort()).toEqual(['Containers.List', 'Store.List', 'Tasks.List']);
   });
 
   test('of one reference take two small calls', async () => {
     const { calls } = driverOf(answers);
-    const outcomes = await driver.getContainerDetails([named('c7'), named('gone')], { signal });
-    expect(outcomes).toMatchObject([{ detail: { hostname: 'h7' } }, { error: { code: 'NOT_FOUND' } }]);
-    expect(calls.sort()).toEqual(['Containers.Get', 'Containers.Get', 'Tasks.Get', 'Tasks.Get']);
+    const outcomes = await driver.getContainerDetails([named('c7')], { signal });
+    expect(outcomes).toMatchObject([{ detail: { hostname: 'h7' } }]);
+    expect(calls.sort()).toEqual(['Containers.Get', 'Tasks.Get']);
+    expect(await driver.getContainerDetails([named('gone')], { signal })).toMatchObject([
+      { error: { code: 'NOT_FOUND' } },
+    ]);
   });
 
   test('look at every namespace that was asked for', async () => {
     const { calls } = driverOf(answers, ['k8s.io', 'moby']);
     expect(await driver.listAllContainers({ signal })).toHaveLength(600);
-    expect(calls.sort()).toEqual(['Containers.List', 'Tasks.List', 'moby:Containers.List', 'moby:Tasks.List']);
+    expect(calls.filter((call) => !call.endsWith('Store.List')).sort()).toEqual([
+      'Containers.List',
+      'Tasks.List',
+      'moby:Containers.List',
+      'moby:Tasks.List',
+    ]);
   });
 
   test('of a pod’s container ask for its sandbox once', async () => {
@@ -141,18 +162,105 @@ describe('lists and details', () => {
   });
 });
 
-test('a sandbox that is no container is found in the store of containerd 2', async () => {
+describe('a sandbox that is no container, as containerd 2 keeps those of some runtimes', () => {
   const app = recordedContainer('two-app');
-  const { extensions, spec } = recordedContainer('two-sandbox');
+  const { id: sandboxId, extensions, spec } = recordedContainer('two-sandbox');
   const metadata = extensions['io.cri-containerd.sandbox.metadata'];
-  driverOf({
-    'Containers.Get': ({ id }) => (id === app.id ? { container: app } : notFound()),
-    'Tasks.Get': ({ containerId }) => ({ process: task(String(containerId)) }),
-    'Store.Get': ({ sandboxId }) => ({ sandbox: { sandboxId, spec, extensions: { metadata } } }),
+  const stored = {
+    sandboxId,
+    spec,
+    runtime: { name: 'io.containerd.kata.v2' },
+    labels: { name: 'two_default' },
+    extensions: { metadata },
+    createdAt: { seconds: 1_795_000_000n },
+    updatedAt: { seconds: 1_795_000_001n },
+    sandboxer: 'shim',
+  };
+  const asked: Record<string, unknown>[] = [];
+  const answers = {
+    'Containers.List': () => ({ containers: [app] }),
+    'Containers.Get': ({ id }: Record<string, unknown>) => (id === app.id ? { container: app } : notFound()),
+    'Tasks.List': () => ({ tasks: [task(app.id)] }),
+    'Tasks.Get': ({ containerId }: Record<string, unknown>) =>
+      containerId === app.id ? { process: task(app.id) } : notFound(),
+    'Store.List': () => ({ list: [stored] }),
+    'Store.Get': ({ sandboxId: id }: Record<string, unknown>) => (id === sandboxId ? { sandbox: stored } : notFound()),
+    'Controller.Status': (request: Record<string, unknown>): unknown => {
+      asked.push(request);
+      return { sandboxId, pid: 4711, state: 'SANDBOX_READY' };
+    },
+  };
+  const networkMode = '/var/run/netns/cni-f16e79c7-a153-c7fa-84aa-439748dc251a';
+  const expected = {
+    reference: named(sandboxId),
+    status: 'running',
+    kubernetes: { kind: 'sandbox', podName: 'two', trust: 'engine' },
+    labels: { name: 'two_default', 'io.kubernetes.pod.name': 'two' },
+  };
+
+  test('is listed with its state and the labels of its pod', async () => {
+    asked.length = 0;
+    const { calls } = driverOf(answers);
+    expect(await driver.listAllContainers({ signal })).toMatchObject([{ reference: named(app.id) }, expected]);
+    expect(asked).toMatchObject([{ sandboxId, sandboxer: 'shim' }]);
+    expect(calls.sort()).toEqual(['Containers.List', 'Controller.Status', 'Store.List', 'Tasks.List']);
   });
-  const [outcome] = await driver.getContainerDetails([named(app.id)], { signal });
-  expect(outcome).toMatchObject({
-    detail: { hostname: 'two', networkMode: '/var/run/netns/cni-f16e79c7-a153-c7fa-84aa-439748dc251a' },
+
+  test('is inspected by itself, and with all others', async () => {
+    driverOf(answers);
+    const detail = { ...expected, pid: 4711, hostname: 'two', networkMode, runtime: 'kata' };
+    expect(await driver.getContainerDetails([named(sandboxId)], { signal })).toMatchObject([{ detail }]);
+    const [, outcome] = await driver.getContainerDetails('all', { signal });
+    expect(outcome).toMatchObject({ detail });
+    expect(outcome).not.toHaveProperty('detail.mergedDir');
+    expect(await driver.getSource(named(sandboxId), { signal })).toMatchObject({ id: sandboxId, sandboxer: 'shim' });
+  });
+
+  test('gives its containers their network and hostname', async () => {
+    driverOf(answers);
+    const [outcome] = await driver.getContainerDetails([named(app.id)], { signal });
+    expect(outcome).toMatchObject({ detail: { hostname: 'two', networkMode } });
+  });
+
+  test.each([
+    ['has ended', { state: 'SANDBOX_NOTREADY' }, 'exited'],
+    ['has a state of another name', { state: '' }, 'unknown'],
+  ])('that %s is not running', async (_what, status, word) => {
+    driverOf({ ...answers, 'Controller.Status': () => status });
+    expect(await driver.listAllContainers({ signal })).toMatchObject([{}, { status: word }]);
+  });
+
+  test('whose controller is not known, as of containerd 1.7, is listed all the same', async () => {
+    driverOf({ ...answers, 'Controller.Status': notFound });
+    expect(await driver.listAllContainers({ signal })).toMatchObject([{}, { ...expected, status: 'unknown' }]);
+  });
+
+  test('is listed once where it is a container too', async () => {
+    const sandbox = recordedContainer('two-sandbox');
+    const { calls } = driverOf({ ...answers, 'Containers.List': () => ({ containers: [app, sandbox] }) });
+    expect(await driver.listAllContainers({ signal })).toHaveLength(2);
+    expect(calls).not.toContain('Controller.Status');
+  });
+
+  test('stays listed while the store fails, and then the containers are told as well', async () => {
+    let fails = false;
+    const list = (): unknown => {
+      if (fails) throw Object.assign(new Error('2 UNKNOWN: bolt'), { code: 2 });
+      return { list: [stored] };
+    };
+    driverOf({ ...answers, 'Store.List': list });
+    await driver.listAllContainers({ signal });
+    fails = true;
+    expect(await driver.listAllContainers({ signal })).toHaveLength(2);
+  });
+
+  test('runs no command, and says why', async () => {
+    driverOf(answers);
+    const request = { cmd: ['true'], env: [], tty: false, stdin: false };
+    await expect(driver.startExec(named(sandboxId), request, { signal })).rejects.toMatchObject({
+      code: 'UNSUPPORTED',
+      applied: 'no',
+    });
   });
 });
 
@@ -172,7 +280,7 @@ describe('a shim that hangs', () => {
       ['well', 'running'],
       ['stuck', 'unknown'],
     ]);
-    expect(calls).toEqual(['Containers.List', 'Tasks.List', 'Tasks.Get', 'Tasks.Get']);
+    expect(calls).toEqual(['Containers.List', 'Tasks.List', 'Store.List', 'Tasks.Get', 'Tasks.Get']);
     const outcomes = await driver.getContainerDetails('all', { signal });
     expect(outcomes).toMatchObject([{ detail: { status: 'running' } }, { error: { code: 'TIMEOUT' } }]);
   });

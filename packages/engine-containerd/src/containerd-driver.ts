@@ -4,6 +4,7 @@ import { posix } from 'node:path';
 import {
   ContainerNotRunningError,
   type ContainerReference,
+  type ContainerRoot,
   type ContainerSummary,
   type CrikitError,
   type DetailOutcome,
@@ -15,7 +16,10 @@ import {
   type ExecField,
   type ExecHandle,
   hostPath,
+  isContainerNotRunningError,
+  isPathNotFoundError,
   NoSuchContainerError,
+  openContainerRoot,
   type ProbeAttempt,
   ProtocolError,
   UnsupportedError,
@@ -36,12 +40,12 @@ import {
 import { createExecFifos, type ExecFifos } from './exec-fifos.js';
 import { Containers } from './generated/containers_pb.js';
 import { createStartLimits } from './limit-starts.js';
+import { linkController } from './link-controller.js';
 import { getTask, isAlive, listTasks, type TaskLook } from './list-tasks.js';
 import { codeOf, grpcStatus, mapContainerdError } from './map-containerd-error.js';
 import { probeContainerdEndpoints } from './probe-containerd.js';
-import { readContainerFile } from './read-container-file.js';
-import { readContainerdSource } from './read-containerd-source.js';
-import { readStoredSandbox } from './read-stored-sandbox.js';
+import { readContainerdSource, readStoredSandboxSource } from './read-containerd-source.js';
+import { createStoredSandboxes, type StoredSandbox } from './stored-sandboxes.js';
 
 /** containerd 1.6 stalls for minutes when one shim has to start more at once. */
 const parallelStartsPerSandbox = 8;
@@ -95,6 +99,7 @@ type Lookup = KnownContainer | { readonly error: CrikitError };
 export function createContainerdDriver(parts: ContainerdDriverParts): EngineDriver {
   const { client, engine, namespaces, hostRoot, fifos } = parts;
   const records = createContainerRecords();
+  const sandboxes = createStoredSandboxes(client);
   const memory = createContainerMemory();
   const limitStarts = createStartLimits(parallelStartsPerSandbox);
   const closing = new AbortController();
@@ -114,28 +119,43 @@ export function createContainerdDriver(parts: ContainerdDriverParts): EngineDriv
   };
 
   const listNamespace = async (namespace: string, signal: AbortSignal): Promise<KnownContainer[]> => {
-    const done = new AbortController();
+    const work = linkController(signal);
     try {
-      return await readNamespace(namespace, AbortSignal.any([signal, done.signal]));
+      return await readNamespace(namespace, work.signal);
     } finally {
-      done.abort();
+      work.unlink();
+      work.abort();
     }
   };
 
   const readNamespace = async (namespace: string, signal: AbortSignal): Promise<KnownContainer[]> => {
     const listed = client.call(Containers.method.list, {}, { namespace, signal });
     const tasksListed = listTasks(client, namespace, signal, hanging.has(namespace));
+    const sandboxesListed = sandboxes.list(namespace, signal);
+    sandboxesListed.catch(() => {});
     const { containers } = await listed;
     const ids = containers.map(({ id }) => id);
     const tasks = await tasksListed.of(ids);
     if ([...tasks.values()].includes('silent')) hanging.add(namespace);
     else hanging.delete(namespace);
     const present = new Set(ids);
+    const onlyStored = (await sandboxesListed).filter(({ container }) => !present.has(container.id));
+    for (const { container } of onlyStored) present.add(container.id);
     records.keepOnly(namespace, present);
     memory.keepOnly(namespace, present);
-    return containers.map((container) =>
-      know(records.remember(namespace, container), tasks.get(container.id) ?? 'none'),
-    );
+    return [
+      ...containers.map((container) => know(records.remember(namespace, container), tasks.get(container.id) ?? 'none')),
+      ...(await Promise.all(onlyStored.map((stored) => knowStored(namespace, stored, signal)))),
+    ];
+  };
+
+  const knowStored = async (
+    namespace: string,
+    { container, sandboxer }: StoredSandbox,
+    signal: AbortSignal,
+  ): Promise<KnownContainer> => {
+    const task = await sandboxes.look(namespace, container.id, sandboxer, signal);
+    return know(records.remember(namespace, container, sandboxer), task);
   };
 
   const listAll = async (signal: AbortSignal): Promise<KnownContainer[]> => {
@@ -158,7 +178,11 @@ export function createContainerdDriver(parts: ContainerdDriverParts): EngineDriv
       const [record, task] = await Promise.all([getRecord(reference, signal), getTask(client, scope, id, signal)]);
       return know(record, task);
     } catch (error) {
-      if (codeOf(error) === grpcStatus.notFound) records.forget(scope, id);
+      if (codeOf(error) === grpcStatus.notFound) {
+        const stored = await sandboxes.find(scope, id, signal).catch(() => undefined);
+        if (stored !== undefined) return knowStored(scope, stored, signal);
+        records.forget(scope, id);
+      }
       return { error: mapContainerdError(error, { engine, what: `inspect container ${id}`, changes: false }) };
     }
   };
@@ -185,8 +209,8 @@ export function createContainerdDriver(parts: ContainerdDriverParts): EngineDriv
     try {
       return await getRecord({ scope: namespace, id: cri.sandboxId }, signal);
     } catch {
-      // Of a sandbox that is no container, as containerd 2 keeps those of some runtimes; older ones have no such store.
-      return readStoredSandbox(client, namespace, cri.sandboxId, signal).catch(() => undefined);
+      const stored = await sandboxes.find(namespace, cri.sandboxId, signal).catch(() => undefined);
+      return stored === undefined ? undefined : records.remember(namespace, stored.container, stored.sandboxer);
     }
   };
 
@@ -226,7 +250,7 @@ export function createContainerdDriver(parts: ContainerdDriverParts): EngineDriv
     }
     const files = await readUserFiles(record, signal).catch((error: unknown) => {
       if (isNumericUser(wanted)) return { passwd: undefined, group: undefined };
-      if (error instanceof ContainerNotRunningError) throw error;
+      if (isContainerNotRunningError(error)) throw error;
       throw new UnsupportedError(`Could not look up user '${wanted}' in container ${record.id}: ${messageOf(error)}.`, {
         engine,
         applied: 'no',
@@ -242,10 +266,27 @@ export function createContainerdDriver(parts: ContainerdDriverParts): EngineDriv
     if (typeof task === 'string' || !isAlive(task)) {
       throw new ContainerNotRunningError(`Container ${record.id} is not running.`, { engine, applied: 'no' });
     }
-    const container = { hostRoot, containerId: record.id, pid: task.pid };
-    const read = (path: string): string | undefined =>
-      readContainerFile(container, path, largestUserFileBytes)?.toString();
-    return { passwd: read('/etc/passwd'), group: read('/etc/group') };
+    const root = await openContainerRoot({ hostRoot, containerId: record.id, pid: task.pid });
+    try {
+      return {
+        passwd: await readUserFile(root, '/etc/passwd', signal),
+        group: await readUserFile(root, '/etc/group', signal),
+      };
+    } finally {
+      await root.close();
+    }
+  };
+
+  const refuseSandbox = async ({ scope, id }: ContainerReference, what: string, signal: AbortSignal): Promise<void> => {
+    if ((await sandboxes.find(scope, id, signal).catch(() => undefined)) === undefined) return;
+    throw new UnsupportedError(
+      `Could not ${what}: it is a pod's sandbox, and of its runtime those are no containers.`,
+      {
+        engine,
+        applied: 'no',
+        remedy: 'Run it in one of the containers of the pod.',
+      },
+    );
   };
 
   const startExec = async (
@@ -254,7 +295,8 @@ export function createContainerdDriver(parts: ContainerdDriverParts): EngineDriv
     signal: AbortSignal,
   ): Promise<ExecHandle> => {
     const what = `start ${JSON.stringify(request.cmd[0])} in container ${reference.id}`;
-    const current = getRecord(reference, signal).catch((error: unknown) => {
+    const current = getRecord(reference, signal).catch(async (error: unknown) => {
+      if (codeOf(error) === grpcStatus.notFound) await refuseSandbox(reference, what, signal);
       throw mapContainerdError(error, { engine, what, changes: false });
     });
     current.catch(() => {});
@@ -329,7 +371,11 @@ export function createContainerdDriver(parts: ContainerdDriverParts): EngineDriv
     },
 
     async getSource({ scope, id }, { signal }) {
-      return readContainerdSource(client, scope, id, signal).catch((error: unknown) => {
+      return readContainerdSource(client, scope, id, signal).catch(async (error: unknown) => {
+        if (codeOf(error) === grpcStatus.notFound) {
+          const stored = await readStoredSandboxSource(client, scope, id, signal).catch(() => undefined);
+          if (stored !== undefined) return stored;
+        }
         throw mapContainerdError(error, { engine, what: `inspect container ${id}`, changes: false });
       });
     },
@@ -356,6 +402,16 @@ export function createContainerdDriver(parts: ContainerdDriverParts): EngineDriv
       await fifos.close();
     },
   };
+}
+
+/** Undefined when it is not there. */
+async function readUserFile(root: ContainerRoot, path: string, signal: AbortSignal): Promise<string | undefined> {
+  try {
+    return (await root.readFile(path, { maxBytes: largestUserFileBytes, signal })).toString();
+  } catch (error) {
+    if (isPathNotFoundError(error)) return undefined;
+    throw error;
+  }
 }
 
 function keyOf(namespace: string, id: string): string {

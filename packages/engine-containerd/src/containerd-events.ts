@@ -22,6 +22,7 @@ import {
   TaskStartSchema,
 } from './generated/event-payloads_pb.js';
 import { type Envelope, Events } from './generated/events_pb.js';
+import { linkController } from './link-controller.js';
 import { mapContainerdError } from './map-containerd-error.js';
 
 export interface EventsContext {
@@ -98,22 +99,25 @@ export async function openContainerdEvents(
     stream.cancel();
   };
 
-  const publishing = new AbortController();
+  const publishing = linkController(signal);
+  const aborted = new Promise<never>((_, reject) => {
+    publishing.signal.addEventListener('abort', () => reject(publishing.signal.reason), { once: true });
+  });
+  aborted.catch(() => {});
   try {
     await Promise.race([
       live,
       ended.then(({ error }) => {
         throw error;
       }),
-      publishUntilSeen(client, markerNamespace, markerTopic, AbortSignal.any([signal, publishing.signal])),
-      new Promise((_, reject) => {
-        signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-      }),
+      publishUntilSeen(client, markerNamespace, markerTopic, publishing.signal),
+      aborted,
     ]);
   } catch (error) {
     dispose();
     throw mapContainerdError(error, { engine, what: 'subscribe to events', changes: false });
   } finally {
+    publishing.unlink();
     publishing.abort();
   }
   return {

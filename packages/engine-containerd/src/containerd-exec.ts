@@ -14,6 +14,7 @@ import type { ContainerdClient } from './containerd-client.js';
 import type { ExecFifos } from './exec-fifos.js';
 import { type ExecStreams, openExecStreams } from './exec-streams.js';
 import { Tasks, type WaitResponse } from './generated/tasks_pb.js';
+import { linkController } from './link-controller.js';
 import {
   closedError,
   codeOf,
@@ -107,20 +108,17 @@ export async function startContainerdExec(
         streams.destroy();
         return undefined;
       }
-      const startFailed = new AbortController();
+      const life = linkController(context.closing);
       // Asked before the start: dockerd deletes the execs in its namespace as soon as they end, its own or not. After a
       // start that fails the answer is a zero that means nothing.
-      const waiting = client.call(Tasks.method.wait, ids, {
-        namespace,
-        signal: AbortSignal.any([context.closing, startFailed.signal]),
-      });
-      waiting.catch(() => {});
+      const waiting = client.call(Tasks.method.wait, ids, { namespace, signal: life.signal });
+      waiting.catch(() => {}).finally(life.unlink);
       try {
         const { pid } = await client.call(Tasks.method.start, ids, { namespace, signal });
         streams.unlink();
         return createExecHandle(context, record, execId, request, streams, pid, waiting, deleteProcess);
       } catch (error) {
-        startFailed.abort();
+        life.abort();
         // Given up in the middle, it may be starting right now.
         context.background(
           mayHaveHappened(error)

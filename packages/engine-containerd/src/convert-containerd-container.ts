@@ -39,7 +39,8 @@ export function convertContainerdDetail(
   const alive = typeof task === 'object' && isAlive(task);
   const runtime = shortRuntimeName(record);
   const exitCode = exitCodeOf(task, memory);
-  const mergedDir = alive && isRuncShim(record) ? rootDirectory(record, stateDirectory) : undefined;
+  const mergedDir =
+    alive && isRuncShim(record) && record.sandboxer === undefined ? rootDirectory(record, stateDirectory) : undefined;
   return {
     ...convertContainerdSummary(known),
     env: environmentMap(spec.process?.env ?? []),

@@ -2,6 +2,7 @@ import type { Any } from '@bufbuild/protobuf/wkt';
 import { parseJson, toIsoTime } from './container-records.js';
 import type { ContainerdClient } from './containerd-client.js';
 import { Containers } from './generated/containers_pb.js';
+import { Store } from './generated/sandbox-store_pb.js';
 import { getTask, taskStatus } from './list-tasks.js';
 
 /** A container and its task as containerd has them, with the JSON inside opened: plain data. Rejects like a call. */
@@ -45,6 +46,32 @@ export async function readContainerdSource(
             exitedAt: toIsoTime(task.exitedAt),
           },
         }),
+  };
+}
+
+/** A pod sandbox that is no container, as containerd has it. */
+export async function readStoredSandboxSource(
+  client: ContainerdClient,
+  namespace: string,
+  id: string,
+  signal: AbortSignal,
+): Promise<unknown> {
+  const { sandbox } = await client.call(Store.method.get, { sandboxId: id }, { namespace, signal });
+  if (sandbox === undefined) return undefined;
+  const { spec, extensions, runtime, createdAt, updatedAt } = sandbox;
+  return {
+    id: sandbox.sandboxId,
+    namespace,
+    labels: sandbox.labels,
+    runtime: {
+      name: runtime?.name ?? '',
+      ...(runtime?.options === undefined ? {} : { options: open(runtime.options) }),
+    },
+    ...(spec === undefined ? {} : { spec: parseJson(spec.value) }),
+    extensions: Object.fromEntries(Object.entries(extensions).map(([key, value]) => [key, open(value)])),
+    sandboxer: sandbox.sandboxer,
+    createdAt: toIsoTime(createdAt),
+    updatedAt: toIsoTime(updatedAt),
   };
 }
 

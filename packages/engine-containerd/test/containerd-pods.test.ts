@@ -12,6 +12,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type CriPod, createCriPod } from '../../../tools/lab/cri-pods.mjs';
 import { containerd } from '../src/containerd.js';
 import { createContainerdClient } from '../src/containerd-client.js';
+import { Store, StoreGetRequestSchema, StoreGetResponseSchema } from '../src/generated/sandbox-store_pb.js';
 import { Tasks } from '../src/generated/tasks_pb.js';
 import {
   connectContainerd,
@@ -66,6 +67,61 @@ describeWithContainerds('pods on containerd', ({ daemon, state }) => {
       status: 'running',
       kubernetes: { kind: 'sandbox', podUid: pod.uid, namespace: 'shop', podName: 'web-0', trust: 'engine' },
     });
+  });
+
+  test('a sandbox that is only in the store of sandboxes is listed too, where there is one', async () => {
+    const client = createContainerdClient(daemon.socketPath);
+    // Calls that the package itself never makes; their messages have the form of others.
+    const form = { ...Store.method.get, input: StoreGetResponseSchema, output: StoreGetResponseSchema };
+    const create = { ...form, name: 'Create' } as typeof form;
+    const remove = { ...form, name: 'Delete', input: StoreGetRequestSchema } as typeof Store.method.get;
+    const options = { namespace: 'k8s.io', timeoutMs: 5_000 };
+    const sandboxId = `only-stored-${process.pid}`;
+    const config = { metadata: { name: 'vm-0', uid: 'u-1', namespace: 'shop', attempt: 0 }, labels: { app: 'vm' } };
+    const metadata = { Version: 'v1', Metadata: { ID: sandboxId, Name: 'vm-0_shop_u-1_0', Config: config } };
+    const sandbox = {
+      sandboxId,
+      runtime: { name: 'io.containerd.kata.v2' },
+      spec: {
+        typeUrl: 'types.containerd.io/opencontainers/runtime-spec/1/Spec',
+        value: Buffer.from('{"ociVersion":"1.1.0","hostname":"vm-0"}'),
+      },
+      extensions: {
+        metadata: {
+          typeUrl: 'github.com/containerd/cri/pkg/store/sandbox/Metadata',
+          value: Buffer.from(JSON.stringify(metadata)),
+        },
+      },
+      sandboxer: 'podsandbox',
+    };
+    try {
+      const made = await client.call(create, { sandbox }, options).then(
+        () => true,
+        (error: { code: number }) => {
+          // Before 1.7 there is no such store.
+          if (error.code !== 12) throw error;
+          return false;
+        },
+      );
+      const listed = (await engine.listAllContainers()).filter(({ reference }) => reference.id === sandboxId);
+      const expected = {
+        reference: { scope: 'k8s.io', id: sandboxId },
+        name: 'vm-0_shop_u-1_0',
+        labels: { app: 'vm' },
+        kubernetes: { kind: 'sandbox', podUid: 'u-1', namespace: 'shop', podName: 'vm-0', trust: 'engine' },
+        // No controller has ever heard of it.
+        status: 'unknown',
+      };
+      expect(listed).toMatchObject(made ? [expected] : []);
+      if (!made) return;
+      expect(await detailOf(sandboxId)).toMatchObject({ ...expected, hostname: 'vm-0', runtime: 'kata' });
+      const exec = engine.exec({ scope: 'k8s.io', id: sandboxId }, { cmd: ['true'] });
+      await expect(exec).rejects.toMatchObject({ code: 'UNSUPPORTED' });
+      await client.call(remove, { sandboxId }, options);
+      expect((await engine.listAllContainers()).map(({ reference }) => reference.id)).not.toContain(sandboxId);
+    } finally {
+      client.close();
+    }
   });
 
   test('a container is listed with its pod, its name there and its sandbox', async () => {

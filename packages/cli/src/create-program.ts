@@ -6,6 +6,7 @@ import type { EventsRequest } from './commands/events.js';
 import type { LogsRequest } from './commands/logs.js';
 import { execExitCodeOf } from './exit-codes.js';
 import { packageVersion } from './package-version.js';
+import type { ServeRequest } from './serve/run-serve.js';
 
 /** The options that hold for all commands, as they were given. */
 export interface GlobalFlags {
@@ -282,6 +283,48 @@ Examples:
     );
 
   command(
+    'doctor',
+    'why are my containers not seen? looks at engines, sockets, rights, Kubernetes, and says what to do',
+    `
+Exit code 0 when nothing has failed, warnings or not; 1 when something has.
+
+Examples:
+  crikit doctor
+  crikit doctor --server http://127.0.0.1:9847 --token TOKEN -o json`,
+  )
+    .option('--server <url>', "a running 'crikit serve', whose own view is shown too")
+    .option('--token <token>', 'the token that it printed when it started')
+    .option('--timeout <seconds>', 'longest time for one check (default: 2)', parseSeconds)
+    .action(async (flags: { server?: string; token?: string; timeout?: number }, self: Command) => {
+      const { timeout, ...request } = flags;
+      await runCommand(flagsOf(self), async (context) =>
+        (await import('./doctor/run-doctor.js')).runDoctor(context, {
+          ...request,
+          ...(timeout === undefined ? {} : { timeoutMs: timeout * 1_000 }),
+        }),
+      );
+    });
+
+  command(
+    'serve',
+    'this node over HTTP, read-only: JSON, metrics, events and a page',
+    `
+Whoever asks needs the token, which is printed unless it was given. Ends with exit code 0 when it is interrupted.
+
+Examples:
+  crikit serve
+  CRIKIT_TOKEN=… crikit serve --port 8080`,
+  )
+    .option('--port <number>', 'where to listen; 0: any that is free (default: 9847)', parsePort)
+    .option('--host <address>', 'the address to listen on (default: 127.0.0.1)')
+    .option('--token <token>', 'what whoever asks must know (default: CRIKIT_TOKEN, else a new one, which is printed)')
+    .action(async (request: ServeRequest, self: Command) =>
+      runCommand(flagsOf(self), async (context) =>
+        (await import('./commands/serve.js')).runServeCommand(context, request),
+      ),
+    );
+
+  command(
     'completion <shell>',
     'what makes a shell complete command lines of crikit: bash, zsh or fish',
     `
@@ -351,5 +394,10 @@ function parseSeconds(text: string): number {
 
 function parseCount(text: string): number {
   if (!/^\d{1,9}$/.test(text)) throw new InvalidOptionError('Give a number of lines.');
+  return Number(text);
+}
+
+function parsePort(text: string): number {
+  if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535) throw new InvalidOptionError('Give a number from 0 to 65535.');
   return Number(text);
 }

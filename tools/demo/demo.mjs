@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { mainBizOrThrow } from '@crikit/core';
 import { containerd } from '@crikit/engine-containerd';
 import { docker } from '@crikit/engine-docker';
+import { podman } from '@crikit/engine-podman';
 import { createMetaStore, labelPods } from '@crikit/metastore';
 import { printTable } from '../print-table.mjs';
 import { createDockerStage } from './docker-stage.mjs';
@@ -31,7 +32,7 @@ import { createMemoryStage } from './memory-stage.mjs';
  */
 export async function runDemo(engine, signal) {
   const stage =
-    engine.kind === 'in-memory' ? createMemoryStage() : await createDockerStage(engine, { docker, containerd });
+    engine.kind === 'in-memory' ? createMemoryStage() : await createDockerStage(engine, { docker, containerd, podman });
   try {
     await play(stage, signal);
   } finally {

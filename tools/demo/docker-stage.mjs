@@ -1,24 +1,37 @@
 // @ts-check
-import { createKubeletStylePod, dockerRequest, ensureImages, IMAGES } from '../lab/lab.mjs';
+import {
+  createKubeletStylePod,
+  dockerRequest,
+  ensureImages,
+  IMAGES,
+  removePodmanContainer,
+  runPodmanContainer,
+} from '../lab/lab.mjs';
 
 /**
- * Containers on a Docker daemon, as a kubelet would make them, and on a private containerd, where there is one.
+ * Containers on a Docker daemon, as a kubelet would make them, and on a private containerd and a private Podman, where
+ * there are.
  * @param {Extract<import('./run-demo.mjs').DemoEngine, { kind: 'docker' }>} engine
- * @param {{ docker: typeof import('@crikit/engine-docker').docker, containerd: typeof import('@crikit/engine-containerd').containerd }} engines
+ * @param {{ docker: typeof import('@crikit/engine-docker').docker, containerd: typeof import('@crikit/engine-containerd').containerd, podman: typeof import('@crikit/engine-podman').podman }} engines
  * @returns {Promise<import('./demo.mjs').Stage>}
  */
-export async function createDockerStage({ endpoint, labStarted, containerd }, engines) {
+export async function createDockerStage({ endpoint, labStarted, containerd, podman }, engines) {
   const target = endpoint.replace(/^unix:\/\//, '');
   const before = new Set(await imageTags(target));
   await ensureImages({ endpoint: target });
   const docker = engines.docker(endpoint.startsWith('unix://') ? { socketPath: target } : { host: endpoint });
-  const second = engines.containerd(containerd === undefined ? {} : { address: containerd.socketPath });
+  const others = [
+    engines.containerd(containerd === undefined ? {} : { address: containerd.socketPath }),
+    engines.podman(podman === undefined ? {} : { socketPath: podman.socketPath }),
+  ];
   /** @type {{ remove(): Promise<void> } | undefined} */
   let criPod;
   /** @type {Awaited<ReturnType<typeof createKubeletStylePod>> | undefined} */
   let pod;
+  /** @type {string | undefined} */
+  let podmanContainer;
   return {
-    definitions: [docker, second],
+    definitions: [docker, ...others],
     async createPod() {
       pod = await createKubeletStylePod(target, {
         namespace: 'shop',
@@ -35,6 +48,9 @@ export async function createDockerStage({ endpoint, labStarted, containerd }, en
           containers: [{ name: 'main' }, { name: 'mesh-sidecar' }],
         });
       }
+      if (podman !== undefined) {
+        podmanContainer = (await runPodmanContainer(podman, { name: 'price-list', env: { CURRENCY: 'EUR' } })).id;
+      }
       return pod;
     },
     async startContainer() {
@@ -45,6 +61,7 @@ export async function createDockerStage({ endpoint, labStarted, containerd }, en
       await dockerRequest(target, 'POST', `/containers/${id}/kill?signal=KILL`);
     },
     async remove() {
+      if (podman !== undefined && podmanContainer !== undefined) await removePodmanContainer(podman, podmanContainer);
       await criPod?.remove();
       await pod?.remove();
       if (labStarted) return;

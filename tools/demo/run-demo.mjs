@@ -8,11 +8,11 @@ import { findDockerEngine } from './find-engine.mjs';
  * What the demo program (`demo.mjs`, `export async function runDemo(engine, signal)`) runs against.
  *
  * - `docker`: an engine that answers, as `unix://…` or `tcp://…`. With `labStarted` it is a private one that ends with
- *   the demo; without, it is somebody's own, on which the program must leave nothing behind. `containerd` is a private
- *   one beside it; without, a containerd of this machine is shown where there is one.
+ *   the demo; without, it is somebody's own, on which the program must leave nothing behind. `containerd` and `podman`
+ *   are private ones beside it; without, those of this machine are shown where there are.
  * - `in-memory`: no engine can be had; `reason` says why.
  *
- * @typedef {{ kind: 'docker', endpoint: string, labStarted: boolean, containerd?: import('../lab/lab.mjs').EngineState }
+ * @typedef {{ kind: 'docker', endpoint: string, labStarted: boolean, containerd?: import('../lab/lab.mjs').EngineState, podman?: import('../lab/lab.mjs').EngineState }
  *   | { kind: 'in-memory', reason: string }} DemoEngine
  */
 
@@ -54,25 +54,42 @@ async function findEngine() {
   }
   try {
     const before = await labStatus();
-    const missing = ['docker', 'containerd'].filter((name) => before.engines[name]?.running !== true);
+    const missing = ['docker', 'containerd', 'podman'].filter((name) => before.engines[name]?.running !== true);
     if (missing.length > 0) {
-      console.log(
-        `No engine answers here: starting a private ${missing.join(' and ')} (about a minute the first time) …`,
-      );
+      console.log(`No engine answers here: starting a private ${missing.join(', ')} (about a minute the first time) …`);
       cleanUp = () => stopLab({ engines: missing });
     }
     const { engines } = await startLab({ engines: ['docker', 'containerd'], signal });
     if (engines.docker === undefined) throw new Error('the lab started and lists no docker');
+    const podman = await startPodman();
     return {
       kind: 'docker',
       endpoint: `unix://${engines.docker.socketPath}`,
       labStarted: true,
       ...(engines.containerd === undefined ? {} : { containerd: engines.containerd }),
+      ...(podman === undefined ? {} : { podman }),
     };
   } catch (error) {
     signal.throwIfAborted();
-    const reason = error instanceof Error ? (error.message.split('\n', 1)[0] ?? '') : String(error);
+    const reason = firstLine(error);
     console.log(`No real engine can be had (${reason}), so the demo runs on an engine that only exists in memory.`);
     return { kind: 'in-memory', reason };
   }
+}
+
+/** One engine more: without it the demo shows the others. */
+async function startPodman() {
+  try {
+    const { engines } = await startLab({ engines: ['podman'], signal });
+    return engines.podman;
+  } catch (error) {
+    signal.throwIfAborted();
+    console.log(`Podman cannot be had (${firstLine(error)})`);
+    return undefined;
+  }
+}
+
+/** @param {unknown} error */
+function firstLine(error) {
+  return error instanceof Error ? (error.message.split('\n', 1)[0] ?? '') : String(error);
 }

@@ -14,7 +14,15 @@ export interface ExecSuiteOptions {
 /** A container that answers at once must not wait for any deadline to say so. */
 const atOnceMs = 2_000;
 
-export function describeExecBehaviour({ runner, createFixture }: ExecSuiteOptions): void {
+export function describeExecBehaviour(options: ExecSuiteOptions): void {
+  defineExecSuite(options, { sessionsOnly: false });
+}
+
+/** With `sessionsOnly` just what a session can take: no terminals, and nothing that goes by `execAsync`. */
+export function defineExecSuite(
+  { runner, createFixture }: ExecSuiteOptions,
+  { sessionsOnly }: { readonly sessionsOnly: boolean },
+): void {
   const { describe, test, beforeAll, afterAll } = runner;
 
   describe('exec behaviour', () => {
@@ -37,6 +45,10 @@ export function describeExecBehaviour({ runner, createFixture }: ExecSuiteOption
         if (missing.length > 0) skipTest(context, `the engine declares no ${missing.join(', ')}`);
         else await run();
       });
+
+    /** For what never goes through a session. */
+    const describeOutside: typeof describe = sessionsOnly ? () => {} : describe;
+    const testOutside: typeof testWith = sessionsOnly ? () => {} : testWith;
 
     const run = (request: ExecRequest, container: FixtureContainer = shell) =>
       fixture.engine.exec(container.target, request);
@@ -256,7 +268,7 @@ export function describeExecBehaviour({ runner, createFixture }: ExecSuiteOption
         await waitUntil('the command is gone', async () => (await processesWith('sleep 3131')).length === 0);
       });
 
-      testWith(['stdin'], 'can be written to and read from in turn', async () => {
+      testOutside(['stdin'], 'can be written to and read from in turn', async () => {
         const running = await fixture.engine.execAsync(shell.target, { cmd: ['cat'], input: 'pipe' });
         const said: string[] = [];
         running.stdout.on('data', (chunk: Buffer) => said.push(chunk.toString()));
@@ -271,7 +283,7 @@ export function describeExecBehaviour({ runner, createFixture }: ExecSuiteOption
       });
     });
 
-    describe('a terminal', () => {
+    describeOutside('a terminal', () => {
       testWith(['tty'], 'is one, with one stream for both outputs', async () => {
         const { stdout, stderr, exitCode } = await sh('test -t 0 -a -t 1 -a -t 2 && echo out; echo err >&2; exit 6', {
           tty: true,
@@ -390,7 +402,7 @@ export function describeExecBehaviour({ runner, createFixture }: ExecSuiteOption
         assert.deepEqual(await processesWith('sleep 6161', users), []);
       });
 
-      test('of execAsync end its result with an error, never with a rejection', async () => {
+      testOutside([], 'of execAsync end its result with an error, never with a rejection', async () => {
         const running = await fixture.engine.execAsync(shell.target, { cmd: ['sleep', '7171'], timeoutMs: 300 });
         drain(running);
         const result = await running.result;
@@ -398,7 +410,7 @@ export function describeExecBehaviour({ runner, createFixture }: ExecSuiteOption
         await waitUntil('its streams end', () => running.stdout.readableEnded && running.stderr.readableEnded);
       });
 
-      test('are not needed to kill: `kill` does it, twice as well as once', async () => {
+      testOutside([], 'are not needed to kill: `kill` does it, twice as well as once', async () => {
         const running = await fixture.engine.execAsync(shell.target, { cmd: ['sleep', '8181'] });
         drain(running);
         await running.kill();
@@ -443,7 +455,7 @@ export function describeExecBehaviour({ runner, createFixture }: ExecSuiteOption
         assert.equal(stdout.toString(), `${Array.from({ length: 3000 }, (_, index) => index).join('\n')}\n`);
       });
 
-      test('stops when nobody reads it, and goes on when somebody does', async () => {
+      testOutside([], 'stops when nobody reads it, and goes on when somebody does', async () => {
         const running = await fixture.engine.execAsync(shell.target, {
           cmd: ['sh', '-c', 'head -c 33554432 /dev/zero; echo written >/tmp/written'],
         });
@@ -455,7 +467,7 @@ export function describeExecBehaviour({ runner, createFixture }: ExecSuiteOption
         assert.deepEqual(await running.result, { exitCode: 0 });
       });
 
-      test('of 200 MiB arrives as it was written', async () => {
+      testOutside([], 'of 200 MiB arrives as it was written', async () => {
         // Alike nowhere, and cheap to write: it is the way that is tested.
         const { stdout: block } = await sh('head -c 1048576 /dev/urandom >/tmp/block; cat /tmp/block');
         const parts = 200;
@@ -501,7 +513,7 @@ export function describeExecBehaviour({ runner, createFixture }: ExecSuiteOption
       });
     });
 
-    describe('a container that ends in the middle', () => {
+    describeOutside('a container that ends in the middle', () => {
       test('ends its commands: never with exit code 0', async () => {
         const container = await fixture.runContainer();
         const running = await fixture.engine.execAsync(container.target, { cmd: ['sh', '-c', 'echo up; sleep 100'] });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { ContainerEngine, ContainerTarget, ExecRequest, ExecSession, ExecTimeoutError } from '@crikit/core';
 import type { EngineFixture, FixtureContainer } from './engine-fixture.js';
-import { describeExecBehaviour } from './exec-suite.js';
+import { defineExecSuite } from './exec-suite.js';
 import { type SuiteRunner, waitUntil } from './suite-runner.js';
 
 export interface SessionSuiteOptions {
@@ -10,18 +10,16 @@ export interface SessionSuiteOptions {
   createFixture(): Promise<EngineFixture>;
 }
 
-/** Includes the suite of exec, with each command of it in a session of its container. */
+/** Includes the suite of exec as far as sessions take its commands, each in a session of its container. */
 export function describeSessionBehaviour({ runner, createFixture }: SessionSuiteOptions): void {
   const { describe, test, beforeAll, afterAll } = runner;
 
   describe('in sessions', () => {
-    describeExecBehaviour({
-      runner,
-      createFixture: async () => {
-        const fixture = await createFixture();
-        return { ...fixture, engine: withSessions(fixture.engine) };
-      },
-    });
+    const createSessionFixture = async () => {
+      const fixture = await createFixture();
+      return { ...fixture, engine: withSessions(fixture.engine) };
+    };
+    defineExecSuite({ runner, createFixture: createSessionFixture }, { sessionsOnly: true });
   });
 
   describe('session behaviour', () => {
@@ -165,7 +163,7 @@ export function describeSessionBehaviour({ runner, createFixture }: SessionSuite
       await withSession(
         async (session) => {
           const script =
-            '(i=0; while [ $i -lt 200 ]; do echo leaked; sleep 0.02; i=$((i+1)); done; sleep 4343) & exit 4';
+            '(i=0; while [ $i -lt 50 ]; do echo leaked; sleep 0.02; i=$((i+1)); done; sleep 4343) & exit 4';
           const { exitCode } = await session.exec({ cmd: ['sh', '-c', script] });
           assert.equal(exitCode, 4);
           for (let round = 0; round < 20; round += 1) assert.equal(await textOf(session, 'echo own'), 'own\n');

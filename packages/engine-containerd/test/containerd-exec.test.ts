@@ -81,16 +81,6 @@ describeWithContainerds('exec on containerd', ({ daemon, state }) => {
     });
   });
 
-  test('the container’s environment stays, and what is asked for is added', async () => {
-    expect(await textOf({ cmd: ['sh', '-c', 'echo "$OWN $ADDED"'], env: { ADDED: 'a b' } })).toBe(
-      'the container’s a b',
-    );
-  });
-
-  test('the working directory is the one asked for', async () => {
-    expect(await textOf({ cmd: ['pwd'], workingDir: '/home/app' })).toBe('/home/app');
-  });
-
   test.each([
     ['a command that is not there', { cmd: ['no-such-command'] }, 'COMMAND_NOT_FOUND'],
     ['a path that is not there', { cmd: ['/no/such/command'] }, 'COMMAND_NOT_FOUND'],
@@ -104,12 +94,6 @@ describeWithContainerds('exec on containerd', ({ daemon, state }) => {
     const running = engine.execAsync(users.target, request);
     if (code === 'INVALID_ARGUMENT') await expect(running).rejects.toMatchObject({ code });
     else expect(await (await running).result).toMatchObject({ error: { code } });
-  });
-
-  test('the command’s own exit codes 126 and 127 are results', async () => {
-    for (const code of [126, 127]) {
-      expect(await engine.exec(users.target, { cmd: ['sh', '-c', `exit ${code}`] })).toMatchObject({ exitCode: code });
-    }
   });
 
   test('containers that are paused, stopped, without a task or unknown are typed errors at once', async () => {
@@ -168,41 +152,6 @@ describeWithContainerds('exec on containerd', ({ daemon, state }) => {
     expect(await running.result).toEqual({ exitCode: 0 });
   });
 
-  test('ending stdin half-closes: what the command says after it still arrives', async () => {
-    const running = await engine.execAsync(users.target, {
-      cmd: ['sh', '-c', 'cat; echo after; exit 5'],
-      input: 'pipe',
-    });
-    running.stderr.resume();
-    running.stdin?.write('before ');
-    running.stdin?.end('and ');
-    let said = '';
-    for await (const chunk of running.stdout) said += String(chunk);
-    expect(said).toBe('before and after\n');
-    expect(await running.result).toEqual({ exitCode: 5 });
-  });
-
-  test('a terminal has the size asked for, and takes another', async () => {
-    const running = await engine.execAsync(users.target, {
-      cmd: ['sh', '-c', 'read go; stty size; read go; stty size'],
-      tty: true,
-      input: 'pipe',
-      columns: 101,
-      rows: 37,
-    });
-    let said = '';
-    running.stdout.on('data', (chunk: Buffer) => {
-      said += chunk.toString();
-    });
-    await running.resize(102, 38);
-    running.stdin?.write('\n');
-    await waitUntil(() => said.includes('38 102'));
-    await running.resize(81, 25);
-    running.stdin?.write('\n');
-    await waitUntil(() => said.includes('25 81'));
-    expect(await running.result).toEqual({ exitCode: 0 });
-  });
-
   test('an end of the process is known at once though a child holds the streams', async () => {
     const running = await engine.execAsync(users.target, { cmd: ['sh', '-c', 'sleep 1000 & exit 6'] });
     running.stdout.resume();
@@ -211,20 +160,6 @@ describeWithContainerds('exec on containerd', ({ daemon, state }) => {
     expect(await running.result).toEqual({ exitCode: 6 });
     expect(performance.now() - startedAt).toBeLessThan(1_000);
     await running[Symbol.asyncDispose]();
-  });
-
-  test.each([
-    ['a child in its group', 'sleep 4000 & sleep 4001'],
-    ['a child in a session of its own', 'setsid sleep 4000 & sleep 4001'],
-  ])('a time-out ends the command and %s', async (_name, script) => {
-    const container = await fixture.runContainer();
-    const request = { cmd: ['sh', '-c', script], timeoutMs: 400 };
-    await expect(engine.exec(container.target, request)).rejects.toMatchObject({
-      code: 'TIMEOUT',
-      termination: { confirmed: true },
-    });
-    const { stdout } = await engine.exec(container.target, { cmd: ['ps'] });
-    expect(stdout.toString()).not.toMatch(/sleep 400/);
   });
 
   test('32 execs at once across pods, and 24 on one, all end', async () => {

@@ -35,9 +35,9 @@ export default defineConfig({
             'packages/*/test/**/*.long.test.ts',
             'tools/docs/*.long.test.ts',
             // These do more of the same when they see the variable.
-            'packages/core/test/container-root.test.ts',
+            'packages/core/test/{container-root,hostile-copy}.test.ts',
             'packages/engine-containerd/test/*.test.ts',
-            'packages/engine-docker/test/docker-sessions.test.ts',
+            'packages/engine-docker/test/docker-{pod-network,sessions}.test.ts',
             'packages/metastore/src/{day-of-churn,kubernetes-model}.test.ts',
             'packages/metastore/test/{docker,containerd}-store.test.ts',
           ],
@@ -51,8 +51,20 @@ export default defineConfig({
         test: {
           name: 'packaging',
           include: ['tools/packaging/*.test.ts'],
+          exclude: ['**/*.matrix.test.ts'],
           fileParallelism: false,
           testTimeout: 120_000,
+          hookTimeout: 300_000,
+        },
+      },
+      {
+        test: {
+          // Every TypeScript, every Node, a release: `npm test -- matrix`, and a part of `npm run test:long`.
+          name: 'matrix',
+          include: ['tools/packaging/*.matrix.test.ts'],
+          fileParallelism: false,
+          maxConcurrency: 2,
+          testTimeout: 300_000,
           hookTimeout: 300_000,
         },
       },

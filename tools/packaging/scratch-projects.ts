@@ -22,7 +22,7 @@ export interface ScratchProjects {
   /** A project with what is named, from tarballs, and what that needs; without any install script. Returns its folder. */
   install(name: string, packages: readonly string[], others?: readonly string[]): Promise<string>;
   /** Runs a bundle away from the packages it was made of, so that only what is in it can answer. */
-  runAlone(bundle: string): Promise<string>;
+  runAlone(bundle: string, node?: string): Promise<string>;
   remove(): void;
 }
 
@@ -68,10 +68,10 @@ export function createScratchProjects(title: string): ScratchProjects {
       await run('npm', ['install', ...installSwitches, ...(await self.pack(packages)), ...others], project);
       return project;
     },
-    async runAlone(bundle) {
+    async runAlone(bundle, node = process.execPath) {
       const alone = mkdtempSync(join(folder, 'alone-'));
       await cp(bundle, alone, { recursive: true });
-      return run(process.execPath, ['main.mjs'], alone);
+      return run(node, ['main.mjs'], alone);
     },
     remove: () => rmSync(folder, { recursive: true, force: true }),
   };

@@ -1,7 +1,7 @@
 // @ts-check
 
 /** What takes minutes; runs only when it is named. */
-const longPart = 'long';
+const longParts = /** @type {const} */ (['long', 'matrix']);
 
 /** In the order in which they run. */
 export const parts = /** @type {const} */ ([
@@ -12,13 +12,13 @@ export const parts = /** @type {const} */ ([
   'integration',
   'packaging',
   'examples',
-  longPart,
+  ...longParts,
 ]);
 
 /** @typedef {(typeof parts)[number]} Part */
 
 /**
- * Reads `[part…] [path filter…]`. Without a part: all of them but the long one, or with filters those that take a filter.
+ * Reads `[part…] [path filter…]`. Without a part: all of them but the long ones, or with filters those that take a filter.
  *
  * @param {readonly string[]} commandArguments
  * @returns {{ selected: ReadonlySet<Part>, filters: readonly string[] }}
@@ -35,7 +35,7 @@ export function parseTestArguments(commandArguments) {
   const withoutName =
     filters.length > 0
       ? /** @type {const} */ (['unit', 'integration', 'packaging'])
-      : parts.filter((part) => part !== longPart);
+      : parts.filter((part) => !longParts.some((long) => long === part));
   return { selected: new Set(named.length > 0 ? named : withoutName), filters };
 }
 

@@ -49,7 +49,7 @@ process.stdout.write(`${lines.join('\n')}\n`);
 async function runAll() {
   if (!(await check('install', () => installDependencies(signal)))) return;
 
-  const needsBuild = ['types', 'integration', 'packaging', 'examples', 'long'].some((part) =>
+  const needsBuild = ['types', 'integration', 'packaging', 'examples', 'long', 'matrix'].some((part) =>
     selected.has(/** @type {any} */ (part)),
   );
   const built = !needsBuild || (await check('build', () => buildPackages(signal)));
@@ -64,7 +64,7 @@ async function runAll() {
   if (selected.has('unit')) await runVitest('unit', 10 * MINUTE);
   if (selected.has('lab')) await runNodeTests('lab', join('tools', 'lab'), 5 * MINUTE);
   if (!built) {
-    for (const part of /** @type {const} */ (['integration', 'packaging', 'examples', 'long'])) {
+    for (const part of /** @type {const} */ (['integration', 'packaging', 'examples', 'long', 'matrix'])) {
       if (selected.has(part)) fail(part, 'did not run, because the build failed');
     }
     return;
@@ -72,6 +72,7 @@ async function runAll() {
   if (['integration', 'examples', 'long'].some((part) => selected.has(/** @type {any} */ (part))))
     await runWithEngines();
   if (selected.has('packaging')) await runVitest('packaging', 10 * MINUTE);
+  if (selected.has('matrix')) await runVitest('matrix', 20 * MINUTE);
 }
 
 /** A filter that fits no file of any selected part is a mistake; one that fits some is not. */

@@ -2,7 +2,7 @@ import type { Agent } from 'node:http';
 import type { Socket } from 'node:net';
 import type { DialTarget } from './pod-network.js';
 
-/** What undici's dispatchers take as `connect`: `fetch(url, { dispatcher: new Agent({ connect }) })`. */
+/** What undici's dispatchers take as `connect`: `fetch(url, { dispatcher: new Agent({ connect }) })` with its own `fetch`. */
 export type PodConnector = (
   options: {
     readonly hostname: string;

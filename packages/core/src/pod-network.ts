@@ -5,6 +5,7 @@ import { connect, createServer, isIP, type Socket } from 'node:net';
 import { type AnchoredBase, systemError, type Walked, walk } from './anchored-walk.js';
 import type { ContainerReference } from './container.js';
 import type { CallOptions, ContainerEngine } from './container-engine.js';
+import { ClosedError } from './errors/closed-error.js';
 import { ContainerNotRunningError } from './errors/container-not-running-error.js';
 import { isCrikitError } from './errors/crikit-error.js';
 import { EngineTimeoutError } from './errors/engine-timeout-error.js';
@@ -18,6 +19,7 @@ import { createMountGuard } from './mount-guard.js';
 import { type NetworkDialler, startNetworkDialler } from './pod-network-dialler.js';
 import { randomHex } from './random-hex.js';
 import { cgroupNamesContainer } from './read-cgroup.js';
+import { createSemaphore } from './semaphore.js';
 import { shortContainerId } from './short-container-id.js';
 
 export type DialTarget =
@@ -48,6 +50,8 @@ export interface PodNetwork {
 const O_PATH = 0o10000000;
 
 const dialDeadlineMs = 10_000;
+/** Each start of a process keeps a processor busy for a tenth of a second and more. */
+const startsAtOnce = 4;
 const idleMs = 60_000;
 const sweepMs = 5_000;
 
@@ -72,7 +76,9 @@ export interface PodNetworkOptions {
 export function createPodNetwork({ engine, hostRoot, locality }: PodNetworkOptions): PodNetwork {
   const known = new Map<string, KnownContainer>();
   const networks = new Map<string, Network>();
+  const limitStarts = createSemaphore(startsAtOnce);
   let sweeper: NodeJS.Timeout | undefined;
+  let closed = false;
 
   const forget = (key: string): void => {
     const container = known.get(key);
@@ -181,7 +187,10 @@ export function createPodNetwork({ engine, hostRoot, locality }: PodNetworkOptio
         retryable: true,
       });
     }
-    const dialler = startNetworkDialler(namespace).finally(() => closeSync(namespace));
+    const dialler = limitStarts(async () => {
+      if (closed) throw new ClosedError('The engine was closed.', { engine: engine.id, applied: 'no' });
+      return startNetworkDialler(namespace);
+    }).finally(() => closeSync(namespace));
     const network: Network = { dialler, users: new Set([key]) };
     networks.set(name, network);
     dialler.catch(() => {
@@ -208,6 +217,7 @@ export function createPodNetwork({ engine, hostRoot, locality }: PodNetworkOptio
     host: string,
     port: number,
     signal: AbortSignal,
+    onEntered: () => void,
   ): Promise<Socket> => {
     if (locality === 'elsewhere') {
       throw new UnsupportedError('The engine runs on another kernel: its networks cannot be entered from here.', {
@@ -216,14 +226,19 @@ export function createPodNetwork({ engine, hostRoot, locality }: PodNetworkOptio
       });
     }
     const { key, anchor, name } = await anchorOf(reference, signal);
-    if (name === readlinkSync('/proc/self/ns/net')) return connectHere({ host, port }, signal);
-    const dialler = await diallerOf(anchor, key, name);
-    signal.throwIfAborted();
-    return dialler.dial(host, port, signal);
+    const here = name === readlinkSync('/proc/self/ns/net');
+    const dialler = here ? undefined : await unlessAborted(diallerOf(anchor, key, name), signal);
+    onEntered();
+    return dialler === undefined ? connectHere({ host, port }, signal) : dialler.dial(host, port, signal);
   };
 
   /** By the walk that no link of the container leads out of, to the very socket that it found. */
-  const dialPath = async (reference: ContainerReference, path: string, signal: AbortSignal): Promise<Socket> => {
+  const dialPath = async (
+    reference: ContainerReference,
+    path: string,
+    signal: AbortSignal,
+    onEntered: () => void,
+  ): Promise<Socket> => {
     if (locality === 'elsewhere') {
       throw new UnsupportedError('The engine runs on another kernel: its files cannot be reached from here.', {
         engine: engine.id,
@@ -246,6 +261,7 @@ export function createPodNetwork({ engine, hostRoot, locality }: PodNetworkOptio
       if (root !== undefined) closeSync(root);
       throw mapContainerFileError(error, path, place);
     }
+    onEntered();
     try {
       return await connectHere({ path: `/proc/self/fd/${walked.entry.fd}` }, signal);
     } finally {
@@ -258,12 +274,18 @@ export function createPodNetwork({ engine, hostRoot, locality }: PodNetworkOptio
     async dial(reference, target, options = {}) {
       const address = checkTarget(target);
       const inWords = 'path' in address ? address.path : `${address.host}:${address.port}`;
-      const { signal: caller, timeoutMs = dialDeadlineMs, viaExec = true } = options;
+      const { signal: caller, timeoutMs, viaExec = true } = options;
       const limit = new AbortController();
-      const timer = setTimeout(() => {
-        const message = `Connecting to ${inWords} in container ${shortContainerId(reference.id)} took more than ${timeoutMs} ms.`;
-        limit.abort(new EngineTimeoutError(message, { engine: engine.id, retryable: true }));
-      }, timeoutMs);
+      const giveUpAfter = (ms: number): NodeJS.Timeout =>
+        setTimeout(() => {
+          const message = `Connecting to ${inWords} in container ${shortContainerId(reference.id)} took more than ${ms} ms.`;
+          limit.abort(new EngineTimeoutError(message, { engine: engine.id, retryable: true }));
+        }, ms);
+      let timer = timeoutMs === undefined ? undefined : giveUpAfter(timeoutMs);
+      // What comes before has limits of its own, and may wait for others' turns.
+      const onEntered = (): void => {
+        timer ??= giveUpAfter(dialDeadlineMs);
+      };
       const onAbort = (): void => {
         limit.abort(new OperationAbortedError('Connecting was aborted.', { engine: engine.id, cause: caller?.reason }));
       };
@@ -272,8 +294,8 @@ export function createPodNetwork({ engine, hostRoot, locality }: PodNetworkOptio
       try {
         limit.signal.throwIfAborted();
         try {
-          if ('path' in address) return await dialPath(reference, address.path, limit.signal);
-          return await dialDirectly(reference, address.host, address.port, limit.signal);
+          if ('path' in address) return await dialPath(reference, address.path, limit.signal, onEntered);
+          return await dialDirectly(reference, address.host, address.port, limit.signal, onEntered);
         } catch (error) {
           limit.signal.throwIfAborted();
           if ('path' in address) throw error;
@@ -287,6 +309,7 @@ export function createPodNetwork({ engine, hostRoot, locality }: PodNetworkOptio
       }
     },
     close() {
+      closed = true;
       for (const key of [...known.keys()]) forget(key);
     },
   };
@@ -319,7 +342,22 @@ function namespaceName(anchor: number): string | undefined {
   }
 }
 
+async function unlessAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  let onAbort = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason as Error);
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
 async function connectHere(target: { host: string; port: number } | { path: string }, signal: AbortSignal) {
+  signal.throwIfAborted();
   const socket = connect({ ...target, allowHalfOpen: true });
   const onAbort = (): void => {
     socket.destroy(signal.reason as Error);

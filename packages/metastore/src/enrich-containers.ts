@@ -284,6 +284,8 @@ export function createEnrichment(options: EnrichmentOptions): Enrichment {
       listProcesses: (containerId = container.id) => pass.processesOf(containerId),
       exec: (request) =>
         options.exec(container, {
+          // Several enrichers ask one container, and ask it again when it starts anew or is refreshed.
+          reuse: true,
           ...request,
           signal: request.signal === undefined ? signal : AbortSignal.any([signal, request.signal]),
         }),

@@ -84,7 +84,7 @@ async function tryOnce(context: EnricherContext, clock: Clock, signal: AbortSign
   const { memory, container, hostRoot } = context;
   if (memory.has('tried')) return memory.get('tried') as boolean | undefined;
   memory.set('tried', undefined);
-  const { stdout, exitCode } = await context.exec({ cmd: ['sh', '-c', orphan], maxOutputBytes: 64 });
+  const { stdout, exitCode } = await context.exec({ cmd: ['sh', '-c', orphan], maxOutputBytes: 64, reuse: false });
   const orphanPid = Number(stdout.toString());
   if (exitCode !== 0 || !Number.isInteger(orphanPid) || orphanPid < 1) return undefined;
   let zombieSinceMs: number | undefined;

@@ -27,7 +27,10 @@ export interface EnricherContext<Value = unknown> {
    * pid namespace it shares, by full id. Rejects as core's `listProcessesOfAll` does.
    */
   listProcesses(containerId?: string): Promise<readonly ContainerProcess[]>;
-  /** In this container, ended with the run. Costs a thousand times what a file costs. */
+  /**
+   * In this container, ended with the run, with `reuse` unless the request says otherwise. Costs a thousand times what a
+   * file costs, in a shell that is open some thirty times.
+   */
   exec(request: ExecRequest): Promise<ExecResult>;
   /** Shows a value before the run ends. */
   report(value: Value): void;

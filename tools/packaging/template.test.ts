@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -13,15 +13,7 @@ const copy = join(folder, 'crikit-engine-acme');
 beforeAll(async () => {
   const source = join(repositoryRoot, 'templates', 'engine');
   cpSync(source, copy, { recursive: true, filter: (path) => !/\/(node_modules|dist)$/.test(path) });
-  for (const name of ['package.json', 'src/example.ts', 'src/example-api.ts', 'test/conformance.test.mjs']) {
-    const path = join(copy, name);
-    const renamed = readFileSync(path, 'utf8')
-      .replaceAll('crikit-engine-example', 'crikit-engine-acme')
-      .replaceAll("type: 'example'", "type: 'acme'")
-      .replaceAll("type === 'example'", "type === 'acme'")
-      .replaceAll('`example:', '`acme:');
-    writeFileSync(path, renamed);
-  }
+  await run('node', ['rename.mjs', 'acme'], copy);
   const tarballs = await Promise.all(
     publicPackages()
       .filter(({ name }) => name === '@crikit/core' || name === '@crikit/engine-conformance')
@@ -37,6 +29,15 @@ test('a copy of the template with another name builds, registers itself and pass
   expect(output).toMatch(/fail 0\b/);
   expect(Number(/pass (\d+)/.exec(output)?.[1])).toBeGreaterThan(30);
 }, 300_000);
+
+test('a copy that was renamed says nothing of the example', () => {
+  const files = readdirSync(copy, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .filter((path) => !/\/(node_modules|dist)\/|package-lock/.test(path));
+  expect(files.length).toBeGreaterThan(8);
+  for (const path of files) expect(`${path}\n${readFileSync(path, 'utf8')}`).not.toMatch(/example/i);
+});
 
 test('the package that would be published holds what its users need', async () => {
   const listing = JSON.parse(await run('npm', ['pack', '--json', '--dry-run'], copy)) as [

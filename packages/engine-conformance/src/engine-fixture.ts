@@ -4,12 +4,12 @@ import type { SuiteRunner } from './suite-runner.js';
 /** What a container of a suite is made from. */
 export interface FixtureContainerOptions {
   /**
-   * `shell`: busybox (sh, ps, cat, stty, setsid, sha256sum, …) and only root in /etc/passwd. `users`: the same with
-   * users `app` (uid and gid 1000, also in group `shared`, gid 2000) and `worker` (1001). `no-shell`: /bin/sleep and
-   * /bin/cat, nothing else. Default: `shell`.
+   * `shell`: busybox (sh, ps, cat, stty, setsid, sha256sum, …). `users`: the same with users `app` (uid and gid 1000, also
+   * in groups `shared`, gid 2000, and `audit`, gid 2001) and `worker` (1001, also in `shared`). `no-shell`: /bin/sleep and
+   * /bin/cat, nothing else. Default: `shell`. How to make them is in docs/write-an-engine.md.
    */
   readonly image?: 'shell' | 'users' | 'no-shell';
-  /** Default: something that stays. */
+  /** Default: something that stays, by its full path: one of the images has no shell to look for it. */
   readonly cmd?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly labels?: Readonly<Record<string, string>>;
@@ -18,8 +18,9 @@ export interface FixtureContainerOptions {
 /** What makes containers for a suite, by other means than the package under test; the engine's author writes this. */
 export interface ContainerFixture {
   /**
-   * True for an engine that may lose the end of the output when a command leaves much of its input unread; such an exec
-   * must then reject with `PROTOCOL`. Default: false, the output must arrive.
+   * True for an engine whose daemon itself may lose the end of the output when a command leaves much of its input unread
+   * (Podman 4.3 does so to any client); such an exec must then reject with `PROTOCOL`. Default: false, the output must
+   * arrive.
    */
   readonly mayLoseOutputOnUnreadInput?: boolean;
   /** Creates and starts a container. */

@@ -9,6 +9,7 @@ export async function createPodmanFixture(lab: LabEngine): Promise<Omit<EngineFi
   const { socketPath } = lab;
   const made = new Set<FixtureContainer>();
   return {
+    // Podman's own: a client without this package loses it as well.
     mayLoseOutputOnUnreadInput: true,
     async runContainer({ image = 'shell', cmd, env, labels } = {}) {
       const { id } = await runPodmanContainer(lab, {

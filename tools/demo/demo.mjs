@@ -156,8 +156,11 @@ async function showCopy(store, biz) {
  */
 async function showEvents(store, stage, signal) {
   heading('Events of the store: a container is started, then killed');
-  const patience = AbortSignal.any([signal, AbortSignal.timeout(20_000)]);
-  const events = store.events({ signal: patience });
+  const patience = new AbortController();
+  const giveUp = () => patience.abort(signal.reason);
+  const timer = setTimeout(giveUp, 20_000);
+  signal.addEventListener('abort', giveUp, { once: true });
+  const events = store.events({ signal: patience.signal });
   let id = '';
   const started = stage.startContainer().then((made) => {
     id = made;
@@ -178,6 +181,7 @@ async function showEvents(store, stage, signal) {
     }
     if (sawRunning && status === 'exited') break;
   }
+  clearTimeout(timer);
   printTable(rows);
   if (!(rows.length > 2)) throw new Error('the events did not arrive within 20 s');
 }

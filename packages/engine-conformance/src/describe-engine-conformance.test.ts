@@ -104,7 +104,7 @@ const tellingCommandsAs = (action: EngineEventAction) =>
   });
 
 describe('an engine that keeps the contract', () => {
-  test('passes, and what was not asked for is reported by name', async () => {
+  test('passes, and what was not asked for is reported by name', { timeout: 60_000 }, async () => {
     const outcomes = await run({});
     expect(failed(outcomes)).toEqual([]);
     const reported = skipped(outcomes).map(({ path }) => path.at(-1));
@@ -114,7 +114,9 @@ describe('an engine that keeps the contract', () => {
     expect(outcomes.filter(({ outcome }) => outcome === 'passed').length).toBeGreaterThan(40);
   });
 
-  test('passes with no events, no archive, and no user, working directory and environment in exec', async () => {
+  test('passes with no events, no archive, and no user, working directory and environment in exec', {
+    timeout: 60_000,
+  }, async () => {
     const outcomes = await run({
       engine: { events: false, archive: false, revisions: false },
       // Its environment is emulated by a shell, and that is what an exec of this engine finds.
@@ -250,6 +252,21 @@ describe('an engine that breaks the contract fails the suite', () => {
       fails: 'the driver’s listAllContainers ends with its signal, by a typed error',
       change: withDriver((driver) => ({
         listAllContainers: () => driver.listAllContainers({ signal: new AbortController().signal }),
+      })),
+    },
+    'that subscribes for a caller who has given up': {
+      suite: 'abort',
+      fails: 'a subscription to events ends with its signal',
+      change: withDriver(({ features: { events, ...features } }) => ({
+        features: {
+          ...features,
+          events: {
+            openEvents: async (onEvent) => {
+              if (events === undefined) throw new Error('no events');
+              return events.openEvents(onEvent, { signal: new AbortController().signal });
+            },
+          },
+        },
       })),
     },
     'that ends the containers when it is closed': {

@@ -67,6 +67,7 @@ function createPodmanDriver(api: PodmanApi, version: string): EngineDriver {
               query: {
                 stream: 'true',
                 // The headers come before Podman begins to read its log: asking for what happened since now closes the gap.
+                // Now is the beginning of this millisecond, so a start that was just told may be told once more.
                 since: (Date.now() / 1_000).toFixed(3),
                 filters: JSON.stringify({ type: ['container'] }),
               },

@@ -2,7 +2,7 @@ import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { describeWithChromium } from '../../../tools/test-support/chromium.js';
 import { type ServeFixture, startServeFixture } from '../src/serve/serve-fixture.js';
-import { type OpenedChromium, openChromium } from './open-chromium.js';
+import { type OpenedChromium, openChromium } from './open-chromium.mjs';
 
 await describeWithChromium('the page of serve', (chromiumPath) => {
   let chromium: OpenedChromium;
@@ -13,7 +13,7 @@ await describeWithChromium('the page of serve', (chromiumPath) => {
     chromium = await openChromium(chromiumPath, { viewport: { width: 1400, height: 900 } });
   });
 
-  afterAll(async () => chromium?.[Symbol.asyncDispose]());
+  afterAll(async () => chromium?.close());
 
   beforeEach(async () => {
     fixture = await startServeFixture({ events: { statusIntervalMs: 50 } });

@@ -430,10 +430,12 @@ function count(number, noun) {
 // --- engines, source of pods, diagnosis
 
 /** @param {StatusView} view */
-function drawSources({ agent, engines, podSource, reports, pods: podCount }) {
-  find('node').textContent = [agent.nodeName, agent.nodeIP].filter((part) => part !== undefined).join(' · ');
-  document.title = agent.nodeName === undefined ? 'crikit' : `${agent.nodeName} · crikit`;
-  const cards = engines.map((engine) =>
+function drawSources({ agent, hostname, engines, podSource, reports, pods: podCount }) {
+  const name = agent.nodeName ?? hostname;
+  find('node').textContent = [name, agent.nodeIP].filter((part) => part !== undefined).join(' · ');
+  document.title = `${name} · crikit`;
+  const sorted = [...engines].sort((one, other) => one.id.localeCompare(other.id));
+  const cards = sorted.map((engine) =>
     sourceCard({
       title: engine.type,
       version: engine.version,
@@ -597,7 +599,7 @@ function describeContainer(container) {
   const { state, tz, mounts, podUid } = container;
   const pod = podUid === undefined ? undefined : pods.get(podUid);
   const path = `/api/v1/containers/${encodeURIComponent(container.id)}`;
-  const why = make('ul', { class: 'plain' }, make('li', null, '…'));
+  const why = make('ul', null, make('li', null, '…'));
   void load(`${path}/explanation`).then((explanation) => {
     const { reasons } = /** @type {ExplanationView} */ (explanation ?? { reasons: ['The server gave no answer.'] });
     why.replaceChildren(...reasons.map((reason) => make('li', null, reason)));

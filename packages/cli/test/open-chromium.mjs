@@ -1,15 +1,16 @@
+// @ts-check
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type BrowserContext, type BrowserContextOptions, chromium } from 'playwright-core';
+import { chromium } from 'playwright-core';
 
-export interface OpenedChromium extends AsyncDisposable {
-  readonly context: BrowserContext;
-  /** What pages asked of other servers than those of this machine. */
-  readonly strayRequests: readonly string[];
-  /** Errors and warnings on the console, and errors that nobody caught. */
-  readonly complaints: string[];
-}
+/**
+ * @typedef {object} OpenedChromium
+ * @property {import('playwright-core').BrowserContext} context
+ * @property {string[]} strayRequests what pages asked of other servers than those of this machine
+ * @property {string[]} complaints errors and warnings on the console, and errors that nobody caught
+ * @property {() => Promise<void>} close
+ */
 
 const quiet = [
   ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'],
@@ -18,11 +19,14 @@ const quiet = [
   '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost',
 ];
 
-/** A headless browser with an empty profile, which goes with it. */
-export async function openChromium(
-  path: string,
-  options: Pick<BrowserContextOptions, 'viewport' | 'colorScheme' | 'deviceScaleFactor'> = {},
-): Promise<OpenedChromium> {
+/**
+ * A headless browser with an empty profile, which goes with it.
+ *
+ * @param {string} path of Chromium
+ * @param {Pick<import('playwright-core').BrowserContextOptions, 'viewport' | 'colorScheme' | 'deviceScaleFactor'>} [options]
+ * @returns {Promise<OpenedChromium>}
+ */
+export async function openChromium(path, options = {}) {
   const profile = mkdtempSync(join(tmpdir(), 'crikit-chromium-'));
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: path,
@@ -30,8 +34,10 @@ export async function openChromium(
     args: quiet,
     ...options,
   });
-  const strayRequests: string[] = [];
-  const complaints: string[] = [];
+  /** @type {string[]} */
+  const strayRequests = [];
+  /** @type {string[]} */
+  const complaints = [];
   context.on('request', (request) => {
     const url = new URL(request.url());
     if (url.protocol !== 'data:' && url.hostname !== '127.0.0.1') strayRequests.push(request.url());
@@ -44,7 +50,7 @@ export async function openChromium(
     context,
     strayRequests,
     complaints,
-    [Symbol.asyncDispose]: async () => {
+    close: async () => {
       await context.close();
       rmSync(profile, { recursive: true, force: true });
     },

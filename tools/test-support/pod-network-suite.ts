@@ -230,7 +230,7 @@ chmod +x /handler; exec nc -ll -p 9000 -e /handler`);
       () => readdirSync('/proc/self/fd').length <= before.descriptors,
       30_000,
     );
-    for (const container of containers) await container.remove();
+    while (containers.length > 0) await Promise.all(containers.splice(0, 4).map((container) => container.remove()));
   });
 
   describe('a forwarded port', () => {

@@ -172,10 +172,12 @@ async function runExamples(environment, missing) {
   const { docker, containerd } = readLabEngines(environment);
   if (docker === undefined || containerd === undefined) throw new Error('the lab runs no docker or no containerd');
   const { socketPath } = docker;
+  // For the example of sockets.
+  const serve = 'mkdir /www; echo hello >/www/index.html; exec httpd -f -p 127.0.0.1:8080 -h /www';
   const pod = await createKubeletStylePod(socketPath, {
     namespace: 'examples',
     name: 'web-0',
-    containers: [{ name: 'main' }, { name: 'sidecar' }],
+    containers: [{ name: 'main', cmd: ['sh', '-c', serve] }, { name: 'sidecar' }],
   });
   try {
     for (const name of names) {

@@ -2,8 +2,8 @@
 #
 # Perl, because every Debian has it and a compiler it has not. It joins the mount namespace of the container's process
 # PID, so what it does is what a program of the container would do, and the container's image needs nothing for it.
-# WORK is a new directory in the container, ACTION one of the swaps below, made over and over until stdin ends; then the number of swaps is printed. Once it
-# works it prints `ready`.
+# WORK is a new directory in the container, ACTION one of the swaps below, made over and over until stdin ends; then the
+# number of swaps is printed. Once it works it prints `ready`.
 use strict;
 use warnings;
 use POSIX ();
@@ -65,6 +65,24 @@ sub swap {
   exchange($name, "$work/other");
 }
 
+# A copy is put together in a directory of its own: that, and what is in it, is swapped for a link to the host's directory.
+my @parts = ('item', 'item/sub', 'item/file', 'item/sub/file', '');
+sub attack_stage {
+  my $round = shift;
+  opendir(my $directory, $work) or die;
+  my @stages = grep { /^\.crikit-/ } readdir $directory;
+  closedir $directory;
+  for my $stage (@stages) {
+    my $part = $parts[$round % @parts];
+    my $path = $part eq '' ? "$work/$stage" : "$work/$stage/$part";
+    # What an earlier round has put aside may be a directory.
+    rename "$work/other", "$work/aside-$round" unless unlink "$work/other";
+    symlink $part =~ /file$/ ? "$host_directory/target" : $host_directory, "$work/other";
+    exchange($path, "$work/other");
+    exchange($path, "$work/other") if $round % 3 == 0;
+  }
+}
+
 if ($action eq 'fuse') {
   # Nobody will ever answer on this file system.
   make_directories("$work/fuse");
@@ -83,7 +101,7 @@ my $round = 0;
 my $watched = '';
 vec($watched, fileno(STDIN), 1) = 1;
 while (1) {
-  swap($round++);
+  if ($action eq 'stage') { attack_stage($round++) } else { swap($round++) }
   last if $round % 256 == 0 && select(my $readable = $watched, undef, undef, 0);
 }
 print "$round\n";

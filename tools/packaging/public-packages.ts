@@ -62,12 +62,17 @@ export async function packPackage({ directory }: WorkspacePackage, destination: 
 }
 
 /** Runs a command to its end and returns its stdout. Throws, with all output, unless its exit code is 0. */
-export async function run(command: string, commandArguments: readonly string[], directory: string): Promise<string> {
+export async function run(
+  command: string,
+  commandArguments: readonly string[],
+  directory: string,
+  environment: NodeJS.ProcessEnv = toolEnvironment(),
+): Promise<string> {
   const outcome = await runCommand(command, commandArguments, {
     cwd: directory,
-    env: toolEnvironment(),
+    env: environment,
     output: 'collect',
-    timeoutMs: 240_000,
+    timeoutMs: 280_000,
   });
   if (!outcome.ok) throw new Error(`${command} ${commandArguments.join(' ')}: ${outcome.reason}\n${outcome.output}`);
   return outcome.stdout;

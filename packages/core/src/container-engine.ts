@@ -37,6 +37,8 @@ export interface ContainerWatch {
   onEvent(event: EngineEvent): void;
   /** The engine cannot be heard any more; core tries to get it back by itself. */
   onLost(error: CrikitError): void;
+  /** It is still lost: an attempt to get it back has failed too, with this. Follows `onLost`, as often as it fails. */
+  onStillLost?(error: CrikitError): void;
 }
 
 /** A change of a container as a reader of {@link ContainerEngine.events} sees it; no change is missed or told twice. */

@@ -109,6 +109,19 @@ describe('watchContainers', () => {
     await watching.stop();
   });
 
+  test('says why the engine is not back each time that it was looked for in vain', async () => {
+    const engine = fakeEngine();
+    const vain: string[] = [];
+    const watching = follow(engine, { onStillLost: ({ message }) => void vain.push(message) });
+    await vi.waitUntil(() => watching.seen.length === 1);
+    engine.refuse = true;
+    engine.lose();
+    await vi.waitUntil(() => vain.length >= 2, { timeout: 5_000 });
+    expect(new Set(vain)).toEqual(new Set(['gone']));
+    expect(watching.seen).toEqual(['sync ', 'lost UNAVAILABLE']);
+    await watching.stop();
+  });
+
   test('leaves no listener on its signal for each connection that was lost', async () => {
     const engine = fakeEngine();
     const controller = new AbortController();

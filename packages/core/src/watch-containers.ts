@@ -41,7 +41,9 @@ export async function watchContainers(watch: ContainerWatch, context: WatchConte
       });
     } catch (error) {
       if (signal.aborted) break;
-      if (failures === 0) guarded.onLost(asEngineError(error, { what: 'follow its containers', engine: driver.id }));
+      const why = asEngineError(error, { what: 'follow its containers', engine: driver.id });
+      if (failures === 0) guarded.onLost(why);
+      else guarded.onStillLost(why);
       failures += 1;
       const backOffMs = Math.min(longestRetryMs, firstRetryMs * 2 ** (failures - 1));
       await pause(backOffMs * (0.5 + Math.random() / 2), signal);
@@ -103,7 +105,7 @@ function list(context: WatchContext): Promise<readonly ContainerSummary[]> {
 }
 
 /** A listener that throws harms nobody else. */
-function guardWatch(watch: ContainerWatch, { driver, logger }: WatchContext): ContainerWatch {
+function guardWatch(watch: ContainerWatch, { driver, logger }: WatchContext): Required<ContainerWatch> {
   const guard = (run: () => void): void => {
     try {
       run();
@@ -115,6 +117,7 @@ function guardWatch(watch: ContainerWatch, { driver, logger }: WatchContext): Co
     onSync: (containers) => guard(() => watch.onSync(containers)),
     onEvent: (event) => guard(() => watch.onEvent(event)),
     onLost: (error) => guard(() => watch.onLost(error)),
+    onStillLost: (error) => guard(() => watch.onStillLost?.(error)),
   };
 }
 

@@ -421,6 +421,10 @@ export function createEngineSync(options: EngineSyncOptions): EngineSync {
         options.onEvent();
       },
       onLost: lose,
+      // Why it is not back says more than how it went.
+      onStillLost: (error) => {
+        lastError = error;
+      },
     },
     { signal },
   );

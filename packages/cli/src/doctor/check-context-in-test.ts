@@ -16,7 +16,7 @@ export function contextOf(
       ...settings,
     },
     environment,
-    signal: AbortSignal.timeout(10_000),
+    signal: AbortSignal.timeout(60_000),
   };
 }
 

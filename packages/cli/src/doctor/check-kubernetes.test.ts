@@ -255,7 +255,8 @@ describe('the check of the clock', () => {
   });
 });
 
-describe('the check of a kubeconfig', () => {
+// The client for kubeconfigs is large; loading it takes its time on a busy machine.
+describe('the check of a kubeconfig', { timeout: 60_000 }, () => {
   const writeKubeconfig = (server: string): string => {
     const path = join(serviceAccountDirectory, 'kubeconfig');
     writeFileSync(

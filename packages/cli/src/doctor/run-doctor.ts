@@ -12,7 +12,7 @@ import { writeReport } from './write-report.js';
 export interface DoctorRequest {
   /** URL of a running `crikit serve`, whose own view is shown too. */
   readonly server?: string;
-  /** The token that it printed. Default: none is shown to it. */
+  /** The token that it printed. Default: CRIKIT_TOKEN of the environment, else none is shown to it. */
   readonly token?: string;
   /** The longest time for one check. Default: 2 s. */
   readonly timeoutMs?: number;
@@ -28,6 +28,7 @@ export async function runDoctor(context: CommandContext, request: DoctorRequest)
   const { options, configuration = {}, environment, signal } = context;
   const { nodeName, kubeconfig, containerdNamespace = [] } = options;
   const { kubelet } = configuration;
+  const token = request.token ?? (environment.CRIKIT_TOKEN || undefined);
   const settings: CheckSettings = {
     hostRoot: options.hostRoot,
     engineTypes: options.engine,
@@ -39,7 +40,7 @@ export async function runDoctor(context: CommandContext, request: DoctorRequest)
     ...(kubelet === undefined ? {} : { kubelet }),
     ...(request.server === undefined
       ? {}
-      : { agent: { url: request.server, ...(request.token === undefined ? {} : { token: request.token }) } }),
+      : { agent: { url: request.server, ...(token === undefined ? {} : { token }) } }),
   };
   const report = await examine({
     settings,

@@ -293,7 +293,7 @@ Examples:
   crikit doctor --server http://127.0.0.1:9847 --token TOKEN -o json`,
   )
     .option('--server <url>', "a running 'crikit serve', whose own view is shown too")
-    .option('--token <token>', 'the token that it printed when it started')
+    .option('--token <token>', 'the token that it printed when it started (default: CRIKIT_TOKEN)')
     .option('--timeout <seconds>', 'longest time for one check (default: 2)', parseSeconds)
     .action(async (flags: { server?: string; token?: string; timeout?: number }, self: Command) => {
       const { timeout, ...request } = flags;

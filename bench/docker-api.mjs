@@ -1,15 +1,16 @@
 // @ts-check
 // The plainest client there can be: node:http on the socket, for the other side of the comparisons.
-import { request } from 'node:http';
+import { Agent, request } from 'node:http';
 
 /**
  * @param {string} socketPath
  * @param {string} method
  * @param {string} path
  * @param {unknown} [body]
+ * @param {Agent} [agent] default: Node's own, which keeps connections too
  * @returns {Promise<any>}
  */
-export function rawRequest(socketPath, method, path, body) {
+export function rawRequest(socketPath, method, path, body, agent) {
   return new Promise((resolve, reject) => {
     const text = body === undefined ? undefined : JSON.stringify(body);
     const outgoing = request(
@@ -17,6 +18,7 @@ export function rawRequest(socketPath, method, path, body) {
         socketPath,
         method,
         path: `/v1.41${path}`,
+        agent,
         headers:
           text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) },
       },
@@ -58,18 +60,21 @@ export async function rawExec(socketPath, id, cmd) {
 }
 
 /**
- * One list, then every container inspected, `parallel` at once.
+ * One list, then every container inspected, `parallel` at once; on connections of its own, as who looks for the first
+ * time has none yet.
  * @param {string} socketPath
  * @param {number} parallel
  */
 export async function rawInspectAll(socketPath, parallel) {
+  const agent = new Agent({ keepAlive: true });
   /** @type {{ Id: string }[]} */
-  const containers = await rawRequest(socketPath, 'GET', '/containers/json?all=1');
+  const containers = await rawRequest(socketPath, 'GET', '/containers/json?all=1', undefined, agent);
   let next = 0;
   const work = async () => {
     for (let index = next++; index < containers.length; index = next++) {
-      await rawRequest(socketPath, 'GET', `/containers/${containers[index]?.Id}/json`);
+      await rawRequest(socketPath, 'GET', `/containers/${containers[index]?.Id}/json`, undefined, agent);
     }
   };
   await Promise.all(Array.from({ length: parallel }, work));
+  agent.destroy();
 }

@@ -15,7 +15,8 @@ export interface HostPathOptions {
 export function hostPath(hostRoot: string, path: string): string {
   requireAbsolute(hostRoot, 'The host root');
   requireAbsolute(path, 'The path');
-  return posix.join(hostRoot, posix.normalize(path));
+  const clean = posix.normalize(path);
+  return hostRoot === '/' ? clean : posix.join(hostRoot, clean);
 }
 
 /** HOSTFS of the environment, else `/`. An empty HOSTFS counts as unset. */

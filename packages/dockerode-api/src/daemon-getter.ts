@@ -8,9 +8,9 @@ import type { DaemonEndpoint } from './daemon-endpoint.js';
 export interface DaemonGetter {
   /**
    * The reply's JSON; text that is none is given as it is. Rejects with a `statusCode` and the reply as `json` where the
-   * daemon refuses, with a system error where it is lost, with the signal's reason.
+   * daemon refuses, with a system error where it is lost, with code `TIMEOUT` after `timeoutMs`, with the signal's reason.
    */
-  get(path: string, signal: AbortSignal): Promise<unknown>;
+  get(path: string, signal: AbortSignal, timeoutMs?: number): Promise<unknown>;
   /** Gives the idle connections up. */
   close(): void;
 }
@@ -23,20 +23,26 @@ export function createDaemonGetter(endpoint: ReachableEndpoint): DaemonGetter {
     endpoint.kind === 'unix'
       ? { socketPath: endpoint.path, host: 'localhost' }
       : { host: endpoint.host, port: endpoint.port };
+  // Headers in this form go out as they are; from an object Node makes each of them anew for every request.
+  const headers = ['Host', endpoint.kind === 'unix' ? 'localhost' : `${endpoint.host}:${endpoint.port}`];
 
-  const once = (path: string, signal: AbortSignal): Promise<unknown> =>
+  const once = (path: string, signal: AbortSignal, timeoutMs: number | undefined): Promise<unknown> =>
     new Promise((resolve, reject) => {
       signal.throwIfAborted();
-      const call = request({ ...target, path, agent });
-      const onAbort = (): void => {
-        call.destroy();
-        reject(signal.reason);
-      };
-      signal.addEventListener('abort', onAbort, { once: true });
+      const call = request({ ...target, path, agent, headers });
       const settle = (run: () => void): void => {
+        clearTimeout(timer);
         signal.removeEventListener('abort', onAbort);
         run();
       };
+      const cutOff = (reason: unknown): void => {
+        settle(() => reject(reason));
+        call.destroy();
+      };
+      // A timer of its own, not a signal: a node's first look would make hundreds of those.
+      const timer = timeoutMs === undefined ? undefined : setTimeout(() => cutOff(timedOut(timeoutMs)), timeoutMs);
+      const onAbort = (): void => cutOff(signal.reason);
+      signal.addEventListener('abort', onAbort, { once: true });
       call.on('error', (error) => settle(() => reject(markStale(error, call))));
       call.on('response', (response) => {
         const chunks: Buffer[] = [];
@@ -52,13 +58,13 @@ export function createDaemonGetter(endpoint: ReachableEndpoint): DaemonGetter {
     });
 
   return {
-    async get(path, signal) {
+    async get(path, signal, timeoutMs) {
       try {
-        return await once(path, signal);
+        return await once(path, signal, timeoutMs);
       } catch (error) {
         // The daemon may close a kept connection at the moment in which it is used again.
         if ((error as { stale?: boolean } | null)?.stale !== true || signal.aborted) throw error;
-        return await once(path, signal);
+        return await once(path, signal, timeoutMs);
       }
     },
     close: () => agent.destroy(),
@@ -69,6 +75,10 @@ function markStale(error: Error, call: ClientRequest): Error {
   const { code } = error as NodeJS.ErrnoException;
   const stale = call.reusedSocket && (code === 'ECONNRESET' || code === 'EPIPE');
   return stale ? Object.assign(error, { stale }) : error;
+}
+
+function timedOut(timeoutMs: number): Error {
+  return Object.assign(new Error(`no answer within ${timeoutMs} ms`), { code: 'TIMEOUT' });
 }
 
 function refused(statusCode: number, json: unknown): Error {

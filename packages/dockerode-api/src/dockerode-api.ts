@@ -47,7 +47,8 @@ export interface DockerodeApi {
   /** Version of the API that the calls use: `1.41`. */
   apiVersion: string;
   listContainers(signal: AbortSignal): Promise<readonly DaemonListItem[]>;
-  inspectContainer(id: string, signal: AbortSignal): Promise<DaemonInspect>;
+  /** Fails with code `TIMEOUT` after `timeoutMs`. Default: when `signal` aborts. */
+  inspectContainer(id: string, signal: AbortSignal, timeoutMs?: number): Promise<DaemonInspect>;
   createExec(id: string, options: DaemonExecOptions, signal: AbortSignal): Promise<string>;
   /** The hijacked connection: what is read is the output, what is written is stdin. */
   startExec(
@@ -117,9 +118,9 @@ export async function createDockerodeApi(
       throw mapDaemonError(error, { daemon, what, changes });
     }
   };
-  const get = async (path: string, what: string, signal: AbortSignal): Promise<unknown> => {
+  const get = async (path: string, what: string, signal: AbortSignal, timeoutMs?: number): Promise<unknown> => {
     try {
-      return await getter.get(`/${modem.version}${path}`, signal);
+      return await getter.get(`/${modem.version}${path}`, signal, timeoutMs);
     } catch (error) {
       throw mapDaemonError(error, { daemon, what, changes: false });
     }
@@ -138,9 +139,9 @@ export async function createDockerodeApi(
       return readList(await get('/containers/json?all=1', 'list containers', signal), daemon);
     },
 
-    async inspectContainer(id, signal) {
+    async inspectContainer(id, signal, timeoutMs) {
       const path = `/containers/${requireId(id, daemon)}/json`;
-      return readInspect(await get(path, `inspect container ${id}`, signal), daemon);
+      return readInspect(await get(path, `inspect container ${id}`, signal, timeoutMs), daemon);
     },
 
     async createExec(id, options, signal) {

@@ -1,6 +1,5 @@
 import { setMaxListeners } from 'node:events';
 import { type ContainerDetail, type ContainerReference, type DetailOutcome, detailsOneByOne } from '@crikit/core';
-import { withDeadline } from './settle-call.js';
 
 /** More inspections at once gain nothing. */
 export const PARALLEL_DETAILS = 16;
@@ -11,7 +10,7 @@ const inspectDeadlineMs = 3_000;
 export async function inspectInParallel(
   references: readonly ContainerReference[],
   signal: AbortSignal,
-  inspect: (reference: ContainerReference, signal: AbortSignal) => Promise<ContainerDetail>,
+  inspect: (reference: ContainerReference, signal: AbortSignal, timeoutMs: number) => Promise<ContainerDetail>,
 ): Promise<readonly DetailOutcome[]> {
   const batch = new AbortController();
   // Each inspection under way listens; Node takes more than ten for a leak.
@@ -21,7 +20,7 @@ export async function inspectInParallel(
   signal.addEventListener('abort', onAbort, { once: true });
   try {
     return await detailsOneByOne(references, PARALLEL_DETAILS, (reference) =>
-      withDeadline(batch.signal, inspectDeadlineMs, (limited) => inspect(reference, limited)),
+      inspect(reference, batch.signal, inspectDeadlineMs),
     );
   } finally {
     signal.removeEventListener('abort', onAbort);

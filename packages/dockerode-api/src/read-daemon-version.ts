@@ -18,6 +18,8 @@ export interface DaemonVersion {
   readonly program: string | undefined;
   /** Whether it carries the header that every Docker daemon sends; Pouch does not. */
   readonly hasApiVersionHeader: boolean;
+  /** How the program signs its replies: `Docker/20.10.24 (linux)`. */
+  readonly signature: string | undefined;
   /** The daemon's own clock, in seconds since 1970; undefined when it does not tell. */
   readonly clockSeconds: number | undefined;
 }
@@ -34,28 +36,42 @@ export async function readDaemonVersion(endpoint: DaemonEndpoint, signal: AbortS
     throw foreign(`it answers GET /version with status ${status} and no version of an API`);
   }
   const [component] = Array.isArray(reply.Components) ? reply.Components : [];
-  const date = Date.parse(headers.date ?? '');
   return {
     version: typeof reply.Version === 'string' ? reply.Version : 'unknown',
     apiVersion: reply.ApiVersion,
     oldestApiVersion: typeof reply.MinAPIVersion === 'string' ? reply.MinAPIVersion : undefined,
     program: isRecord(component) && typeof component.Name === 'string' ? component.Name : undefined,
     hasApiVersionHeader: headers['api-version'] !== undefined,
-    clockSeconds: Number.isNaN(date) ? undefined : date / 1000,
+    signature: headers.server,
+    clockSeconds: clockOf(headers),
   };
 }
 
-/** As `readDaemonVersion`, with failures as typed errors. */
+/**
+ * What the daemon is now, where it was `known` before; failures are typed errors. For its full answer dockerd runs the
+ * runtime and waits for it, so it is asked for that only when a ping is not signed as before.
+ */
 export async function askDaemonVersion(
   endpoint: DaemonEndpoint,
   daemon: Daemon,
+  known: DaemonVersion,
   signal: AbortSignal,
 ): Promise<DaemonVersion> {
   try {
+    if (known.signature !== undefined && known.hasApiVersionHeader) {
+      const { status, headers } = await readDaemonJson(endpoint, '/_ping', signal);
+      const isSame = headers.server === known.signature && headers['api-version'] === known.apiVersion;
+      if (status === 200 && isSame) return { ...known, clockSeconds: clockOf(headers) };
+    }
     return await readDaemonVersion(endpoint, signal);
   } catch (error) {
     throw mapDaemonError(error, { daemon, what: 'ask for the version', changes: false });
   }
+}
+
+function clockOf(headers: DaemonReply['headers']): number | undefined {
+  const date = Date.parse(headers.date ?? '');
+  return Number.isNaN(date) ? undefined : date / 1000;
 }
 
 /** Negative when `one` is older than `other`. What is no number counts as 0. */

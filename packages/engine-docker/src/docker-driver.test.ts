@@ -516,6 +516,33 @@ describe('events', () => {
     await older?.[Symbol.asyncDispose]();
   });
 
+  test('of the daemon that was connected are opened after a ping, without its costly version', async () => {
+    const signed = { Server: 'Docker/20.10.24 (linux)', 'Api-Version': '1.41', Date: 'Mon, 01 Jan 2024 00:00:00 GMT' };
+    const sign = (headers: object, body: string): FakeReply => {
+      return (_, response) => void response.writeHead(200, { ...headers }).end(body);
+    };
+    daemon.on('GET /version', sign(signed, JSON.stringify(fakeVersion)));
+    daemon.on('GET /_ping', sign(signed, 'OK'));
+    const opened: string[] = [];
+    daemon.on('GET /events', (incoming, response) => {
+      opened.push(incoming.url ?? '');
+      response.writeHead(200).flushHeaders();
+    });
+    const other = await connect();
+    const asked = daemon.requests.length;
+    const feed = await other.features.events?.openEvents(() => {}, call());
+    expect(daemon.requests.slice(asked).map((line) => line.split('?')[0])).toEqual(['GET /_ping', 'GET /events']);
+    expect(daemon.requests.at(-1)).toContain(`since=${Date.UTC(2024, 0, 1) / 1_000}.000`);
+    await feed?.[Symbol.asyncDispose]();
+
+    daemon.on('GET /_ping', sign({ ...signed, Server: 'Docker/25.0.0 (linux)', 'Api-Version': '1.44' }, 'OK'));
+    daemon.on('GET /version', json({ ...fakeVersion, ApiVersion: '1.44' }));
+    const later = await other.features.events?.openEvents(() => {}, call());
+    expect(opened.map((url) => url.slice(0, 6))).toEqual(['/v1.41', '/v1.44']);
+    await later?.[Symbol.asyncDispose]();
+    await other[Symbol.asyncDispose]();
+  });
+
   test('cannot be opened on a daemon that is gone or became something else', async () => {
     daemon.on('GET /version', json({ ...fakeVersion, ApiVersion: '1.30' }));
     await expect(driver.features.events?.openEvents(() => {}, call())).rejects.toMatchObject({ code: 'UNSUPPORTED' });

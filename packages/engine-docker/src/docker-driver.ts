@@ -52,6 +52,7 @@ function createDockerDriver({ api, endpoint, daemon, version, trustLabels }: Doc
   const { engine } = daemon;
   const revisions = createDockerRevisions();
   const execDialect = dockerExecDialect(api);
+  let present = version;
 
   const listAllContainers = async (signal: AbortSignal): Promise<ContainerSummary[]> => {
     const askedAtMs = performance.now();
@@ -65,9 +66,13 @@ function createDockerDriver({ api, endpoint, daemon, version, trustLabels }: Doc
     });
   };
 
-  const getDetail = async (of: ContainerReference, signal: AbortSignal): Promise<ContainerDetail> => {
+  const getDetail = async (
+    of: ContainerReference,
+    signal: AbortSignal,
+    timeoutMs: number,
+  ): Promise<ContainerDetail> => {
     const askedAtMs = performance.now();
-    const inspect = await api.inspectContainer(of.id, signal);
+    const inspect = await api.inspectContainer(of.id, signal, timeoutMs);
     return { ...convertDockerDetail(inspect, trustLabels), revision: revisions.remember(inspect, askedAtMs) };
   };
 
@@ -94,7 +99,7 @@ function createDockerDriver({ api, endpoint, daemon, version, trustLabels }: Doc
       events: {
         async openEvents(onEvent, { signal }) {
           // The daemon may be another version than before: this is where core comes back to it after a loss.
-          const present = await askDaemonVersion(endpoint, daemon, signal);
+          present = await askDaemonVersion(endpoint, daemon, present, signal);
           api.apiVersion = negotiateApiVersion(present, engine);
           // Docker sends the headers a moment before it subscribes, so they prove nothing yet. Asking for what happened
           // since now closes the gap; what is told although it was before is only a hint.

@@ -160,6 +160,7 @@ describe('the API version', () => {
     oldestApiVersion,
     program: 'Engine',
     hasApiVersionHeader: true,
+    signature: undefined,
     clockSeconds: undefined,
   });
 

@@ -75,8 +75,8 @@ function createPouchDriver({ api, endpoint, daemon, version, reading }: PouchDri
 
     async getContainerDetails(of, { signal }) {
       const references = of === 'all' ? (await listAllContainers(signal)).map(({ reference }) => reference) : of;
-      return inspectInParallel(references, signal, async ({ id }, limited) =>
-        convertPouchDetail(await api.inspectContainer(id, limited), reading),
+      return inspectInParallel(references, signal, async ({ id }, batch, timeoutMs) =>
+        convertPouchDetail(await api.inspectContainer(id, batch, timeoutMs), reading),
       );
     },
 
@@ -102,7 +102,7 @@ function createPouchDriver({ api, endpoint, daemon, version, reading }: PouchDri
       events: {
         async openEvents(onEvent, { signal }) {
           // Pouch sends the headers before it subscribes. Asking for what happened since now closes the gap.
-          const since = eventsSince((await askDaemonVersion(endpoint, daemon, signal)).clockSeconds);
+          const since = eventsSince((await askDaemonVersion(endpoint, daemon, version, signal)).clockSeconds);
           const query = {
             filters: POUCH_EVENT_FILTERS,
             ...(since === undefined ? {} : { since: String(Math.floor(since)) }),

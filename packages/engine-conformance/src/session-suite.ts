@@ -162,10 +162,14 @@ export function describeSessionBehaviour({ runner, createFixture }: SessionSuite
       const container = await fixture.runContainer();
       await withSession(
         async (session) => {
-          const script =
-            '(i=0; while [ $i -lt 50 ]; do echo leaked; sleep 0.02; i=$((i+1)); done; sleep 4343) & exit 4';
-          const { exitCode } = await session.exec({ cmd: ['sh', '-c', script] });
+          // Silent until the command's result is given, then noisy while the next ones run.
+          const speak = 'touch /tmp/speaks; i=0; while [ $i -lt 100 ]; do echo leaked; sleep 0.02; i=$((i+1)); done';
+          const { exitCode } = await session.exec({ cmd: ['sh', '-c', `(sleep 3; ${speak}; sleep 4343) & exit 4`] });
           assert.equal(exitCode, 4);
+          await waitUntil(
+            'the child speaks',
+            async () => (await textOf(session, 'ls /tmp/speaks 2>/dev/null')) === '/tmp/speaks\n',
+          );
           for (let round = 0; round < 20; round += 1) assert.equal(await textOf(session, 'echo own'), 'own\n');
         },
         { container },

@@ -9,7 +9,7 @@ import { createDockerFixture } from './docker-fixture.js';
 const runner = { describe, test, beforeAll, afterAll };
 
 /** The long tests run 10,000. */
-const commands = process.env.CRIKIT_LONG_TESTS === undefined ? 2_000 : 10_000;
+const commands = process.env.CRIKIT_LONG_TESTS === undefined ? 500 : 10_000;
 
 describeWithDocker('sessions on Docker', ({ socketPath }) => {
   const createFixture = () => createDockerFixture(socketPath);

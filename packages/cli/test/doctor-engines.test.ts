@@ -1,7 +1,7 @@
 /** The doctor on real daemons, with faults that are planted in them. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -26,9 +26,13 @@ interface Around {
   readonly environment: NodeJS.ProcessEnv;
 }
 
-async function doctor(words: readonly string[], { before = [], environment }: Around): Promise<DoctorReport> {
+/** With more time for each check than the 2 s that are enough on a quiet machine. */
+async function doctor(
+  words: readonly string[],
+  { before = [], environment }: Around,
+  timeoutSeconds = 8,
+): Promise<DoctorReport> {
   const { PATH, HOME } = process.env;
-  // More than the 2 s of a quiet machine, and less than a daemon that hangs would take.
   const [command = '', ...rest] = [
     ...before,
     process.execPath,
@@ -36,7 +40,7 @@ async function doctor(words: readonly string[], { before = [], environment }: Ar
     'doctor',
     ...words,
     '--timeout',
-    '8',
+    String(timeoutSeconds),
     '-o',
     'json',
   ];
@@ -103,6 +107,59 @@ describeWithDocker('the doctor on dockerd', () => {
       remedy: expect.stringContaining('SYS_PTRACE'),
     });
     expect(find(report, 'engine-answers')).toBeDefined();
+  });
+
+  test('finds that networks of pods may not be entered', async () => {
+    const before = ['setpriv', '--bounding-set=-sys_admin', '--inh-caps=-sys_admin'];
+    expect(find(await doctor(onDocker, { before, environment }), 'nsenter-not-permitted')).toMatchObject({
+      severity: 'warning',
+      remedy: expect.stringContaining('SYS_ADMIN'),
+    });
+  });
+
+  /** In namespaces of its own, as in a container; `$0` and what follows is the program. */
+  const inNamespaces = (prepare: string, ...flags: string[]): readonly string[] => [
+    ...['unshare', '--mount', ...flags, 'sh', '-c', `${prepare} && exec "$0" "$@"`],
+  ];
+
+  test('finds that the host root was not given, or is not kept up to date', async () => {
+    const inContainer = { ...environment, container: 'docker' };
+    const notGiven = await doctor(onDocker, { before: inNamespaces('true'), environment: inContainer });
+    expect(find(notGiven, 'host-root-not-given')?.remedy).toContain('HOSTFS');
+    const root = join(folder, 'hostfs');
+    mkdirSync(root);
+    const mounted = inNamespaces(`mount --rbind / ${root}`);
+    const report = await doctor([...onDocker, '--host-root', root], { before: mounted, environment: inContainer });
+    expect(find(report, 'host-root-not-propagated')?.remedy).toContain('HostToContainer');
+    expect(find(report, 'host-root-seen')).toBeDefined();
+    expect(find(report, 'host-root-not-given')).toBeUndefined();
+  });
+
+  test('finds that the node’s processes are not seen, or hidden', async () => {
+    const before = inNamespaces('true', '--pid', '--fork', '--mount-proc');
+    const report = await doctor(onDocker, { before, environment });
+    expect(find(report, 'pid-namespace-private')?.remedy).toContain('hostPID');
+    const hidden = [...inNamespaces('mount -t proc -o hidepid=2 proc /proc'), ...asNobody];
+    expect(find(await doctor(onDocker, { before: hidden, environment }), 'proc-hidden')).toMatchObject({
+      severity: 'warning',
+      remedy: expect.stringContaining('SYS_PTRACE'),
+    });
+  });
+
+  test('is not held up by a file system that hangs', async ({ skip }) => {
+    if (!existsSync('/dev/fuse')) skip('there is no /dev/fuse');
+    const hung = join(folder, 'hung');
+    mkdirSync(hung);
+    // Nobody serves what is asked of that file system, so whoever looks at it waits for ever.
+    const before = inNamespaces(
+      `exec 3<>/dev/fuse && mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 none ${hung}`,
+    );
+    const around = { before, environment: { DOCKER_HOST: `unix://${hung}/docker.sock` } };
+    const report = await doctor([...onDocker, '--host-root', hung], around, 1);
+    const late = report.findings.filter(({ id }) => id === 'check-timed-out');
+    expect(late.map(({ check }) => check)).toEqual(expect.arrayContaining(['engine', 'host-root', 'proc']));
+    for (const { remedy } of late) expect(remedy).toContain('file system');
+    expect(report.checks.some(({ check, outcome }) => check === 'node' && outcome === 'done')).toBe(true);
   });
 
   test('finds a daemon that hangs', async () => {

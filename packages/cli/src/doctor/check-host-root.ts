@@ -78,15 +78,19 @@ function isInContainer(environment: CheckContext['environment']): boolean {
   return existsSync('/.dockerenv') || existsSync('/run/.containerenv') || hasContainerVariable();
 }
 
-/** A process of the node, whatever files an image left in its root: it shares files and pids with the first process. */
+/** A process of the node, whatever files an image left in its root: it has the pids and mounts that the kernel began with. */
 function isNodesOwn(): boolean {
+  if (namespaceOf('self', 'pid') !== firstPidNamespace) return false;
+  const own = namespaceOf('self', 'mnt');
+  // The kernel's own threads tell where the first process may not be looked at.
+  return own !== undefined && (own === namespaceOf('2', 'mnt') || own === namespaceOf('1', 'mnt'));
+}
+
+function namespaceOf(pid: string, kind: 'mnt' | 'pid'): string | undefined {
   try {
-    return (
-      readlinkSync('/proc/self/ns/pid') === firstPidNamespace &&
-      readlinkSync('/proc/self/ns/mnt') === readlinkSync('/proc/1/ns/mnt')
-    );
+    return readlinkSync(`/proc/${pid}/ns/${kind}`);
   } catch {
-    return false;
+    return undefined;
   }
 }
 

@@ -101,9 +101,13 @@ function findingsOf({ task, ended }: CheckOutcome, { limitMs }: ConcludeOptions)
   ];
 }
 
+const belowHostRoot =
+  'A file system below the host root hangs (NFS or FUSE, mostly): look at it by `mount` on the node.';
 const timeoutRemedies: Partial<Record<CheckId, string>> = {
   engine: 'The probe of that engine hangs: look at the daemon, and at the file system that its socket is on.',
-  'host-root': 'A file system below the host root hangs (NFS or FUSE, mostly): look at it by `mount` on the node.',
+  'host-root': belowHostRoot,
+  proc: belowHostRoot,
+  cgroup: belowHostRoot,
   'fifo-directory': 'The file system that the socket is on hangs: look at it by `mount` on the node.',
 };
 

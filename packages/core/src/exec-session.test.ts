@@ -31,7 +31,7 @@ describe.each(shells)('a session in %s %s %s', (...shell) => {
     return { driver, session: await engine.openSession('c', options) };
   };
 
-  test('hands arguments, variables and input on as they are', async () => {
+  test('hands arguments, variables and input on as they are', { timeout: 30_000 }, async () => {
     const { session, driver } = await open();
     const text = fc.string({ unit: 'binary' }).map((each) => each.replaceAll('\0', ''));
     const print = 'for each; do printf "%s\\000" "$each"; done; printf "%s\\000" "$VALUE"; cat';

@@ -62,7 +62,9 @@ export async function terminateExec(exec: ExecToTerminate): Promise<ExecTerminat
     notes.push(inside.note);
   }
 
-  const ended = handle === undefined || (await within(handle.exit, stepTimeoutMs))?.kind === 'exited';
+  // What is spared may hold the streams, and some engines tell no end before these have ended.
+  const provenHere = exec.extent === 'marked' && gone;
+  const ended = handle === undefined || provenHere || (await within(handle.exit, stepTimeoutMs))?.kind === 'exited';
   if (!ended) notes.push('the engine has not reported the end of the process');
   if (methods.length === 0) methods.push(gone && ended ? 'not-needed' : 'none');
   return { methods, confirmed: gone && ended, detail: notes.join('; ') };

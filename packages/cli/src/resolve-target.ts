@@ -149,6 +149,8 @@ function ambiguous(message: string, targets: readonly Target[], store: MetaStore
     const name = nameOfContainer(container, store.getPodOf(container));
     return `${isOnly ? container.shortId : container.id}  ${name}  (${container.engineType}, ${describeStatus(container)})`;
   });
+  const byName = (line: string): string => line.replace(/^[0-9a-f]+ {2}/, '');
+  lines.sort((one, other) => (byName(one) < byName(other) ? -1 : 1));
   return new AmbiguousTargetError(message, lines, 'Give what its line begins with.');
 }
 

@@ -18,6 +18,21 @@ export interface CpRequest {
   readonly methods?: readonly CopyMethod[];
 }
 
+/** The JSON of `cp`. */
+export interface CopyDocument {
+  /** As they were given. */
+  readonly source: string;
+  readonly destination: string;
+  /** The way that served: `host`, `engine`, `mount`, `tar` or `chunk`. */
+  readonly method: string;
+  /** Of the content of files. */
+  readonly bytes: number;
+  /** Files, directories and links. */
+  readonly entries: number;
+  /** The ways before it that did not serve, and why. */
+  readonly skipped: readonly { readonly method: string; readonly reason: string }[];
+}
+
 /** Copies a file or a directory into a container or out of it, and says which way served. */
 export async function runCp(context: CommandContext, request: CpRequest): Promise<void> {
   const from = parseContainerPath(request.source);
@@ -65,11 +80,11 @@ async function report(context: CommandContext, { source, destination }: CpReques
   const { method, bytes, entries, skipped } = result;
   const { output } = context.options;
   if (output === 'json' || output === 'yaml') {
-    await writeDocument(context, {
-      schemaVersion,
-      kind: 'copy',
-      item: { source, destination, method, bytes, entries, skipped },
-    });
+    const item: CopyDocument = {
+      ...{ source, destination, method, bytes, entries },
+      skipped: skipped.map(({ method: other, reason }) => ({ method: other, reason })),
+    };
+    await writeDocument(context, { schemaVersion, kind: 'copy', item });
     return;
   }
   if (output === 'name') {

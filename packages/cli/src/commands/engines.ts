@@ -12,7 +12,7 @@ export interface EngineDocument {
   readonly package: string;
   readonly packageVersion: string;
   /** `connected`: in use. `failed`: it is here and cannot be used. `not-applicable`: it is not on this node. */
-  readonly status: EngineReport['status'];
+  readonly status: 'connected' | 'failed' | 'not-applicable';
   /** In words. */
   readonly reason: string;
   /** Type and endpoint; absent unless connected. */

@@ -3,8 +3,8 @@ import type { MetaStore, MetaStoreEvent } from '@crikit/metastore';
 import type { CommandContext } from '../command-context.js';
 import { withStore } from '../open-store.js';
 import { describeStatus } from '../output/container-columns.js';
-import { describeContainer, nameOfContainer } from '../output/describe-container.js';
-import { describePod } from '../output/describe-pod.js';
+import { type ContainerDocument, describeContainer, nameOfContainer } from '../output/describe-container.js';
+import { describePod, type PodDocument } from '../output/describe-pod.js';
 import { escapeControlCharacters } from '../output/escape-control-characters.js';
 import { schemaVersion } from '../output/write-list.js';
 import { writeFully } from '../write-fully.js';
@@ -13,6 +13,27 @@ export interface EventsRequest {
   /** Whether what there is at the start is told first. Default: false. */
   readonly all?: boolean;
   readonly namespace?: string;
+}
+
+/** A change in the JSON of `events`. */
+export interface EventDocument {
+  /**
+   * `pod-added`, `pod-changed`, `pod-removed`, `container-added`, `container-changed`, `container-removed`; `resync` when
+   * this command was too slow to be told each: then `pods` and `containers` are all there is.
+   */
+  readonly type: string;
+  /** Grows with each change; equal for what changed at once. */
+  readonly sequence: number;
+  /** When it was seen. ISO 8601. */
+  readonly time: string;
+  /** When the engine says that it happened; absent where a list showed it. */
+  readonly engineTime?: string;
+  readonly pod?: PodDocument;
+  readonly container?: ContainerDocument;
+  readonly previousPhase?: string;
+  readonly previousStatus?: string;
+  readonly pods?: readonly PodDocument[];
+  readonly containers?: readonly ContainerDocument[];
 }
 
 /** Prints each change of a pod or container until the signal aborts, then rejects with its reason. */
@@ -70,9 +91,7 @@ function change(previous: string | undefined, now: string): string {
 function describeAsJson(store: MetaStore, event: MetaStoreEvent): string {
   const { type, sequence } = event;
   const describe = (container: Container) => describeContainer(container, store.getPodOf(container));
-  return JSON.stringify({
-    schemaVersion,
-    kind: 'event',
+  const document: EventDocument = {
     type,
     sequence,
     time: new Date(event.timeMs).toISOString(),
@@ -86,5 +105,6 @@ function describeAsJson(store: MetaStore, event: MetaStoreEvent): string {
     ...(event.type === 'resync'
       ? { pods: event.pods.map(describePod), containers: event.containers.map(describe) }
       : {}),
-  });
+  };
+  return JSON.stringify({ schemaVersion, kind: 'event', ...document });
 }

@@ -19,7 +19,7 @@ import { resolveContainer } from '../resolve-target.js';
 export interface FileDocument {
   readonly name: string;
   readonly path: string;
-  readonly type: FileType;
+  readonly type: 'file' | 'directory' | 'symlink' | 'fifo' | 'socket' | 'character-device' | 'block-device';
   readonly sizeBytes: number;
   /** Permission bits, in octal. */
   readonly mode: string;

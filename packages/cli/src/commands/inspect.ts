@@ -42,7 +42,9 @@ async function printPod(context: CommandContext, pod: Pod): Promise<void> {
   } else {
     writeFields(context, podFields(document));
     const rows = containersOf(pod).map((container) => ({ container, pod }));
-    const columns = containerColumns(Date.now()).filter(({ header }) => header !== 'NAMESPACE' && header !== 'POD');
+    const columns = containerColumns(Date.now(), context.options.hostRoot).filter(
+      ({ header }) => header !== 'NAMESPACE' && header !== 'POD',
+    );
     context.stdout.write(`\n${renderTable(columns, rows, tableOptions(context))}`);
   }
 }

@@ -20,6 +20,17 @@ export interface LogsRequest {
   readonly stderr?: boolean;
 }
 
+/** A line in the JSON of `logs`. */
+export interface LogDocument {
+  /** ISO 8601, as precise as the log has it. */
+  readonly time: string;
+  readonly stream: 'stdout' | 'stderr';
+  /** Without the line end; bytes that are no UTF-8 are replaced. */
+  readonly text: string;
+  /** False for what the container ended without a line end, and for a line of more than 1 MiB, which comes in pieces. */
+  readonly endsLine: boolean;
+}
+
 /** Prints a container's log: its stdout to stdout, its stderr to stderr; with `-o json` both as one document a line. */
 export async function runLogs(context: CommandContext, request: LogsRequest): Promise<void> {
   if (context.options.output === 'yaml' || context.options.output === 'name') {
@@ -88,6 +99,6 @@ async function writeText(context: CommandContext, entry: LogEntry, timestamps: b
 }
 
 async function writeJson(context: CommandContext, { time, stream, text, endsLine }: LogEntry): Promise<void> {
-  const document = { schemaVersion, kind: 'log', time, stream, text: text.toString('utf8'), endsLine };
-  await writeFully(context.stdout, `${JSON.stringify(document)}\n`, context.signal);
+  const document: LogDocument = { time, stream, text: text.toString('utf8'), endsLine };
+  await writeFully(context.stdout, `${JSON.stringify({ schemaVersion, kind: 'log', ...document })}\n`, context.signal);
 }

@@ -4,6 +4,7 @@ import { withStore } from '../open-store.js';
 import { describePod, podStart } from '../output/describe-pod.js';
 import { formatAge } from '../output/format-age.js';
 import type { Column, Style } from '../output/render-table.js';
+import { startedAt } from '../output/started-at.js';
 import { writeList } from '../output/write-list.js';
 
 export interface PodsRequest {
@@ -24,7 +25,7 @@ export async function runPods(context: CommandContext, { namespace, all = false 
       await writeList(context, {
         kind: 'pods',
         rows,
-        columns: podColumns(Date.now()),
+        columns: podColumns(Date.now(), context.options.hostRoot),
         toJson: describePod,
         toName: (pod) => (pod.namespace === '' ? pod.name : `${pod.namespace}/${pod.name}`),
         whenEmpty:
@@ -45,14 +46,14 @@ const phaseStyles: Readonly<Record<Pod['phase'], Style>> = {
   Unknown: 'yellow',
 };
 
-function podColumns(nowMs: number): readonly Column<Pod>[] {
+function podColumns(nowMs: number, hostRoot: string): readonly Column<Pod>[] {
   return [
     { header: 'NAMESPACE', value: (pod) => pod.namespace || '-', minWidth: 8 },
     { header: 'POD', value: (pod) => pod.name, minWidth: 12 },
     { header: 'PHASE', value: (pod) => pod.phase, style: (pod) => phaseStyles[pod.phase] },
     { header: 'BIZ', value: (pod) => namesOf(pod.biz), minWidth: 6, dropOrder: 3 },
     { header: 'SIDECARS', value: (pod) => namesOf(pod.sidecar), minWidth: 8, dropOrder: 4 },
-    { header: 'AGE', value: (pod) => formatAge(podStart(pod), nowMs) },
+    { header: 'AGE', value: (pod) => formatAge(ageSince(pod, hostRoot), nowMs) },
     { header: 'IP', value: (pod) => pod.ip ?? '-', dropOrder: 5 },
     { header: 'APP', value: (pod) => pod.app ?? '-', wide: true, dropOrder: 6 },
     {
@@ -70,6 +71,10 @@ function podColumns(nowMs: number): readonly Column<Pod>[] {
       dropOrder: 2,
     },
   ];
+}
+
+function ageSince(pod: Pod, hostRoot: string): string | undefined {
+  return pod.sandbox === undefined ? podStart(pod) : startedAt(pod.sandbox, hostRoot);
 }
 
 function namesOf(containers: Pod['all']): string {

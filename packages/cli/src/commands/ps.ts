@@ -20,16 +20,16 @@ export async function runPs(context: CommandContext, request: PsRequest): Promis
       const { watchContainers } = await import('./watch-containers.js');
       await watchContainers(context, store, request);
     } else {
-      await writeList(context, listContainers(store, request));
+      await writeList(context, listContainers(context, store, request));
     }
   });
 }
 
-export function listContainers(store: MetaStore, request: PsRequest): List<ContainerRow> {
+export function listContainers({ options }: CommandContext, store: MetaStore, request: PsRequest): List<ContainerRow> {
   return {
     kind: 'containers',
     rows: selectContainers(store, request),
-    columns: containerColumns(Date.now()),
+    columns: containerColumns(Date.now(), options.hostRoot),
     toJson: ({ container, pod }) => describeContainer(container, pod),
     toName: ({ container, pod }) => nameOfContainer(container, pod),
     whenEmpty: describeNothing(request),

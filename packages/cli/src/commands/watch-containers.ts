@@ -48,7 +48,7 @@ export async function watchContainers(context: CommandContext, store: MetaStore,
 }
 
 async function printList(context: CommandContext, store: MetaStore, request: PsRequest): Promise<void> {
-  const list = listContainers(store, request);
+  const list = listContainers(context, store, request);
   if (context.options.output !== 'json') {
     await writeList(context, list);
     context.stdout.write(context.options.output === 'yaml' ? '---\n' : '\n');
@@ -60,7 +60,7 @@ async function printList(context: CommandContext, store: MetaStore, request: PsR
 
 async function drawScreen(context: CommandContext, store: MetaStore, request: PsRequest): Promise<void> {
   const { stdout } = context;
-  const { rows, columns, whenEmpty } = listContainers(store, request);
+  const { rows, columns, whenEmpty } = listContainers(context, store, request);
   const text = rows.length === 0 ? `${whenEmpty}\n` : renderTable(columns, rows, tableOptions(context));
   const lines = text.trimEnd().split('\n');
   // A last line that is full would scroll the screen.

@@ -1,6 +1,7 @@
 import type { Container, Pod } from '@crikit/core';
 import { formatAge } from './format-age.js';
 import type { Column, Style } from './render-table.js';
+import { startedAt } from './started-at.js';
 
 export interface ContainerRow {
   readonly container: Container;
@@ -8,7 +9,7 @@ export interface ContainerRow {
 }
 
 /** The columns of `ps`. */
-export function containerColumns(nowMs: number): readonly Column<ContainerRow>[] {
+export function containerColumns(nowMs: number, hostRoot: string): readonly Column<ContainerRow>[] {
   return [
     { header: 'ID', value: ({ container }) => container.shortId },
     { header: 'NAMESPACE', value: ({ pod }) => pod?.namespace || '-', dropOrder: 2, minWidth: 8 },
@@ -20,7 +21,7 @@ export function containerColumns(nowMs: number): readonly Column<ContainerRow>[]
       value: ({ container }) => describeStatus(container),
       style: ({ container }) => statusStyle(container),
     },
-    { header: 'AGE', value: ({ container }) => formatAge(container.state.startedAt, nowMs), dropOrder: 1 },
+    { header: 'AGE', value: ({ container }) => formatAge(startedAt(container, hostRoot), nowMs), dropOrder: 1 },
     { header: 'ENGINE', value: ({ container }) => container.engineType, dropOrder: 4 },
     { header: 'PID', value: ({ container }) => String(container.state.pid || '-'), wide: true, align: 'right' },
     { header: 'RUNTIME', value: ({ container }) => container.runtime ?? '-', wide: true, dropOrder: 5 },

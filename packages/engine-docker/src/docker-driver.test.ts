@@ -7,7 +7,7 @@ import {
   type ExecHandle,
   silentLogger,
 } from '@crikit/core';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
   cutOff,
   type FakeDockerDaemon,
@@ -181,8 +181,17 @@ describe('a daemon', () => {
   test('that does not answer about one container delays no other', async () => {
     const other = 'b'.repeat(64);
     daemon.on(`GET /containers/${other}/json`, hang);
-    const outcomes = await driver.getContainerDetails([{ scope: '', id: other }, reference], call());
-    expect(outcomes).toMatchObject([{ error: { code: 'TIMEOUT' } }, { detail: { name: 'web' } }]);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const asking = driver.getContainerDetails([{ scope: '', id: other }, reference], call());
+      const isAsked = () => [other, id].every((each) => daemon.requests.includes(`GET /containers/${each}/json`));
+      // Of the one that was answered the timer is gone.
+      while (!isAsked() || vi.getTimerCount() > 1) await new Promise(setImmediate);
+      vi.advanceTimersByTime(3_000);
+      expect(await asking).toMatchObject([{ error: { code: 'TIMEOUT' } }, { detail: { name: 'web' } }]);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test('that is gone is unavailable', async () => {

@@ -1,6 +1,7 @@
 import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { describeWithChromium } from '../../../tools/test-support/chromium.js';
+import { createHttpInterface } from '../src/serve/create-http-interface.js';
 import { type ServeFixture, startServeFixture } from '../src/serve/serve-fixture.js';
 import { type OpenedChromium, openChromium } from './open-chromium.mjs';
 
@@ -143,11 +144,17 @@ await describeWithChromium('the page of serve', (chromiumPath) => {
     expect(await page.title()).toBe('node-1 · crikit');
   });
 
-  test('a server that goes is told of, and the last state stays to be read', async () => {
+  test('a server that goes, or comes back with another token, is told of, and the last state stays to be read', async () => {
     await fixture.server.close();
     await page.locator('#link', { hasText: 'connection lost' }).waitFor();
     expect(await names()).toContain('shop/web-0');
-    // The browser itself tells its console of each connection that fails.
+
+    const { store, server } = fixture;
+    const onError = (error: unknown): void => expect.fail(String(error));
+    const other = await createHttpInterface({ store, host: '127.0.0.1', port: server.port, token: 'another', onError });
+    await page.locator('#link', { hasText: 'open the address' }).waitFor();
+    await other.close();
+    // The browser itself tells its console of each connection that fails, or is refused.
     chromium.complaints.length = 0;
   });
 

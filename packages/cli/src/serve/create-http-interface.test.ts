@@ -303,6 +303,38 @@ describe('events', () => {
     response.destroy();
   });
 
+  test('a client that does not read gets a resync in place of what it missed, once it reads', async () => {
+    const fixture = await start({ events: { maxWaiting: 3 } });
+    const { engine, store } = fixture;
+    const response = await open(fixture);
+    // More than the kernel takes for it.
+    const labels = { large: 'x'.repeat(400_000) };
+    let made = 0;
+    for (const size of [40, 1, 1]) {
+      for (let each = 0; each < size; each += 1) engine.addContainer({ status: 'running', labels });
+      made += size;
+      await until(() => expect(store.getAllContainers({ withoutPod: true })).toHaveLength(made));
+    }
+    let text = '';
+    response.on('data', (chunk: string) => {
+      text += chunk;
+    });
+    // What the last resync has and what was added after it, which is all that a reader needs.
+    const known = (): number => {
+      const [, present = '{}', later = ''] =
+        /^data: (.*)$([\s\S]*)/m.exec(text.slice(text.lastIndexOf('event: resync'))) ?? [];
+      const { containers } = JSON.parse(present) as { containers: unknown[] };
+      return containers.length + (later.match(/^event: container-added$/gm)?.length ?? 0);
+    };
+    await until(() => {
+      expect(text.endsWith('\n\n')).toBe(true);
+      expect(known()).toBe(42);
+    });
+    expect(text.match(/^event: resync$/gm)?.length).toBeGreaterThan(1);
+    expect(text.match(/^event: container-added$/gm)?.length ?? 0).toBeLessThan(42);
+    response.destroy();
+  }, 20_000);
+
   test('a client that goes leaves nothing, and one too many is told to come later', async () => {
     const fixture = await start({ events: { maxReaders: 2 } });
     const readers = async (): Promise<number> => {

@@ -43,6 +43,10 @@ beforeAll(async () => {
   const { command, leadingArguments } = pnpmCommand();
   await run(command, [...leadingArguments, 'install', '--frozen-lockfile', '--prefer-offline', '--silent'], copy);
   await run('git', ['init', '--quiet', '--initial-branch=main'], copy);
+  // A tag has an author too.
+  await run('git', ['config', 'user.name', 'Release test'], copy);
+  await run('git', ['config', 'user.email', 'release@example.org'], copy);
+  for (const what of ['commit.gpgsign', 'tag.gpgsign']) await run('git', ['config', what, 'false'], copy);
   await commit('Before the release');
   before = readManifests();
 });
@@ -170,7 +174,6 @@ function stateProvenance(wanted: boolean): void {
 }
 
 async function commit(message: string): Promise<void> {
-  const author = ['-c', 'user.name=Release test', '-c', 'user.email=release@example.org', '-c', 'commit.gpgsign=false'];
   await run('git', ['add', '--all'], copy);
-  await run('git', [...author, 'commit', '--quiet', '--message', message], copy);
+  await run('git', ['commit', '--quiet', '--message', message], copy);
 }

@@ -17,6 +17,7 @@ const known = [
   'pods',
   'store',
   'sessions',
+  'cli',
 ];
 const needContainers = new Set(['sync', 'refresh', 'cpu']);
 

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -551,6 +552,15 @@ describe('completion', () => {
     for (const word of ['engines', 'inspect', 'logs', 'completion', 'follow', 'namespace', 'output', 'kubeconfig']) {
       expect(stdout).toContain(word);
     }
+  });
+
+  test.each(['bash', 'zsh', 'fish'])('for %s is what that shell can read', async (shell) => {
+    const file = join(folder, 'completion');
+    writeFileSync(file, (await runInTest(['completion', shell])).stdout);
+    const { error, status, stderr } = spawnSync(shell, ['-n', file], { encoding: 'utf8' });
+    // Not every machine has every shell.
+    if (error !== undefined) expect(error).toMatchObject({ code: 'ENOENT' });
+    else expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   });
 
   test('for another shell is a mistake', async () => {

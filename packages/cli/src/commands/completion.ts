@@ -44,12 +44,18 @@ function uniqueOptions(commands: readonly CompletedCommand[]): readonly Option[]
   return [...new Map(commands.flatMap(({ options }) => options).map((option) => [option.flags, option])).values()];
 }
 
+/** Options whose value is a path. */
+const pathFlags: readonly string[] = ['--config', '--kubeconfig', '--host-root'];
+
+function takesPath(option: Option): boolean {
+  return flagsOf(option).some((flag) => pathFlags.includes(flag));
+}
+
 /** Names that TARGET takes; nothing when no engine answers. */
 const listTargets = '{ crikit ps --all -o name; crikit pods -o name; } 2>/dev/null';
 
 function writeBash(commands: readonly CompletedCommand[]): string {
   const choices = uniqueOptions(commands).filter(({ argChoices }) => argChoices !== undefined);
-  const withFiles = ['--config', '--kubeconfig', '--host-root'];
   const valued = [...new Set(valueFlags(uniqueOptions(commands)))];
   return `# bash completion of crikit: source <(crikit completion bash)
 _crikit() {
@@ -65,8 +71,8 @@ _crikit() {
   done
   case $previous in
 ${choices.map((option) => `    ${flagsOf(option).join('|')}) COMPREPLY=($(compgen -W '${option.argChoices?.join(' ')}' -- "$word")); return ;;`).join('\n')}
-    ${withFiles.join('|')}) COMPREPLY=($(compgen -f -- "$word")); return ;;
-    ${valued.filter((flag) => !withFiles.includes(flag) && !choices.some((option) => flagsOf(option).includes(flag))).join('|')}) return ;;
+    ${pathFlags.join('|')}) COMPREPLY=($(compgen -f -- "$word")); return ;;
+    ${valued.filter((flag) => !pathFlags.includes(flag) && !choices.some((option) => flagsOf(option).includes(flag))).join('|')}) return ;;
   esac
   if [[ -z $command ]]; then
     COMPREPLY=($(compgen -W '${commands.map(({ name }) => name).join(' ')} help' -- "$word"))
@@ -94,7 +100,8 @@ function writeZsh(commands: readonly CompletedCommand[]): string {
   const escapeText = (text: string): string => quote(text).replace(/[[\]:]/g, (character) => `\\${character}`);
   const describe = (option: Option): readonly string[] =>
     flagsOf(option).map((flag) => {
-      const values = option.argChoices === undefined ? '_files' : `(${option.argChoices.join(' ')})`;
+      const choices = option.argChoices === undefined ? ' ' : `(${option.argChoices.join(' ')})`;
+      const values = takesPath(option) ? '_files' : choices;
       return `'*${flag}[${escapeText(option.description)}]${option.required ? `:value:${values}` : ''}'`;
     });
   return `#compdef crikit
@@ -103,6 +110,10 @@ _crikit_targets() {
   local -a targets
   targets=(\${(f)"$(${listTargets})"})
   compadd -a targets
+}
+_crikit_sides() {
+  _crikit_targets
+  _files
 }
 _crikit() {
   local -a commands
@@ -119,7 +130,11 @@ ${commands
   .map(
     ({ name, options, takesTarget }) =>
       `        ${name}) _arguments ${options.flatMap(describe).join(' ')} ${
-        takesTarget ? "'*:target:_crikit_targets'" : name === 'completion' ? "'1:shell:(bash zsh fish)'" : ''
+        takesTarget
+          ? `'*:target:_crikit_${name === 'cp' ? 'sides' : 'targets'}'`
+          : name === 'completion'
+            ? "'1:shell:(bash zsh fish)'"
+            : ''
       } ;;`,
   )
   .join('\n')}
@@ -138,9 +153,11 @@ function writeFish(commands: readonly CompletedCommand[]): string {
       const flags = flagsOf(option).map((flag) =>
         flag.startsWith('--') ? `-l ${flag.slice(2)}` : `-s ${flag.slice(1)}`,
       );
-      const values = option.argChoices === undefined ? '' : ` -a '${option.argChoices.join(' ')}'`;
-      return `complete -c crikit -n '__fish_seen_subcommand_from ${name}' ${flags.join(' ')}${option.required ? ` -r${values}` : ''} -d ${quote(option.description)}`;
+      const choices = option.argChoices === undefined ? ' -x' : ` -x -a '${option.argChoices.join(' ')}'`;
+      const values = takesPath(option) ? ' -r -F' : choices;
+      return `complete -c crikit -n '__fish_seen_subcommand_from ${name}' ${flags.join(' ')}${option.required ? values : ''} -d ${quote(option.description)}`;
     }),
+    ...(name === 'cp' ? [`complete -c crikit -n '__fish_seen_subcommand_from cp' -F`] : []),
     ...(takesTarget ? [`complete -c crikit -n '__fish_seen_subcommand_from ${name}' -a '(__crikit_targets)'`] : []),
   ]);
   return `# fish completion of crikit: crikit completion fish > ~/.config/fish/completions/crikit.fish

@@ -5,7 +5,15 @@ import { connectEngine } from '@crikit/core';
 import { containerd } from '@crikit/engine-containerd';
 import { docker } from '@crikit/engine-docker';
 import { createCriPod } from '../tools/lab/cri-pods.mjs';
-import { down, removeContainer, runContainer, up } from '../tools/lab/lab.mjs';
+import {
+  createContainerdDaemon,
+  down,
+  removeContainer,
+  removeContainerdContainer,
+  runContainer,
+  runContainerdContainer,
+  up,
+} from '../tools/lab/lab.mjs';
 import { inTurn, median, printResults, ratio, verdict } from './measure.mjs';
 
 const mebibytes = 1024;
@@ -24,18 +32,26 @@ export default async function benchSessions({ socketPath }) {
   try {
     await compareSession('Docker', engine, id);
     await compareDial('Docker', engine, id);
-    await compareForward(engine, id);
+    await compareForward('Docker', engine, id);
   } finally {
     await engine.close();
     await removeContainer(socketPath, id);
   }
   const { containerd: daemon } = (await up({ engines: ['containerd'] })).engines;
   if (daemon === undefined) throw new Error('the lab started no containerd');
-  const native = await connectEngine(containerd({ address: daemon.socketPath }));
+  const native = await connectEngine(containerd({ address: daemon.socketPath, namespaces: ['k8s.io', 'default'] }));
   try {
     const pod = await createCriPod(daemon, { name: 'bench-sessions', containers: [{ name: 'main' }] });
     const target = { scope: 'k8s.io', id: pod.containers.main ?? '' };
     await compareSession('containerd', native, target);
+    // Pods of the lab share the node's network; this container has one of its own.
+    const own = { id: `bench-sockets-${process.pid}`, namespace: 'default' };
+    const client = createContainerdDaemon({ directory: daemon.directory });
+    await runContainerdContainer(client, { ...own, cmd: speaker });
+    const socketTarget = { scope: own.namespace, id: own.id };
+    await compareDial('containerd', native, socketTarget);
+    await compareForward('containerd', native, socketTarget);
+    await removeContainerdContainer(client, own);
   } finally {
     await native.close();
     await down({ engines: ['containerd'] });
@@ -75,14 +91,14 @@ async function compareSession(name, engine, target) {
 /**
  * @param {string} name
  * @param {import('@crikit/core').ContainerEngine} engine
- * @param {string} id
+ * @param {import('@crikit/core').ContainerTarget} target
  */
-async function compareDial(name, engine, id) {
+async function compareDial(name, engine, target) {
   const start = performance.now();
-  (await engine.dial(id, { port: 9000 })).destroy();
+  (await engine.dial(target, { port: 9000 })).destroy();
   const first = performance.now() - start;
   const times = await inTurn(
-    { dial: async () => void (await engine.dial(id, { port: 9000 })).destroy() },
+    { dial: async () => void (await engine.dial(target, { port: 9000 })).destroy() },
     { rounds: 100 },
   );
   printResults(`a connection into a pod's network on ${name} (ms)`, [
@@ -93,11 +109,12 @@ async function compareDial(name, engine, id) {
 }
 
 /**
+ * @param {string} name
  * @param {import('@crikit/core').ContainerEngine} engine
- * @param {string} id
+ * @param {import('@crikit/core').ContainerTarget} target
  */
-async function compareForward(engine, id) {
-  const forward = await engine.portForward(id, 9000);
+async function compareForward(name, engine, target) {
+  const forward = await engine.portForward(target, 9000);
   const local = spawn('busybox', ['nc', '-ll', '-p', '39000', '-e', ...speaker.slice(5)], { stdio: 'ignore' });
   try {
     await download(39_000, 20);
@@ -107,7 +124,7 @@ async function compareForward(engine, id) {
     );
     const { direct = [], forwarded = [] } = times;
     const rate = (/** @type {number[]} */ ms) => mebibytes / (median(ms) / 1000);
-    printResults('1 GiB through a forwarded port (MiB/s)', [
+    printResults(`1 GiB through a forwarded port on ${name} (MiB/s)`, [
       ['what', 'rate', 'forwarded / direct', 'wanted', 'met'],
       ['direct, on this loopback', rate(direct), '', '', ''],
       ['forwarded', rate(forwarded), ...verdict(ratio(direct, forwarded), '>=', 0.5)],

@@ -62,7 +62,7 @@ export async function copyToContainerByArchive(
           what,
           engine,
           timeoutMs: noDeadlineMs,
-          signal: signal === undefined ? failed : AbortSignal.any([signal, failed]),
+          signal: signal === undefined ? failed : [signal, failed],
         },
         (callSignal) => archive.putArchive(reference, directory, tar, { signal: callSignal }),
       ),

@@ -130,10 +130,13 @@ export function makeCommandReference(): string {
     'The exit code of `exec` is the command’s. What is not is told as shells do:',
     table(
       ['code', 'says'],
-      Object.entries(execMeanings).map(([name, text]) => [
-        `${execExitCodes[name as keyof typeof execExitCodes]}`,
-        text,
-      ]),
+      [
+        [`${exitCodes.usage}`, 'the command line cannot be read; nothing was run'],
+        ...Object.entries(execMeanings).map(([name, text]) => [
+          `${execExitCodes[name as keyof typeof execExitCodes]}`,
+          text,
+        ]),
+      ],
     ),
     '## JSON',
     `\`-o json\` prints one document, \`-o yaml\` the same data in YAML. \`schemaVersion\` is raised when a member goes or changes

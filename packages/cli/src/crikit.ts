@@ -1,5 +1,7 @@
 #!/usr/bin/env node
 import { InterruptedError } from './errors/interrupted-error.js';
+import { exitCodes } from './exit-codes.js';
+import { reportError } from './report-error.js';
 import { runCrikit } from './run-crikit.js';
 
 const interruption = new AbortController();
@@ -10,8 +12,13 @@ for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     interruption.abort(new InterruptedError(name));
   });
 }
+const failWith = (error: unknown): never => {
+  reportError(error, { stderr: process.stderr, environment: process.env });
+  process.exit(exitCodes.failed);
+};
+process.on('uncaughtException', failWith);
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
+  if (error.code !== 'EPIPE') failWith(error);
   interruption.abort(new InterruptedError('EPIPE'));
 });
 // There is nobody to tell.

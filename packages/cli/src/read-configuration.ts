@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { InvalidArgumentError } from '@crikit/core';
 import type { PodSourceName } from './command-context.js';
@@ -61,14 +61,19 @@ const keys: Readonly<Record<keyof Configuration, Check>> = {
 
 /**
  * The file that is named, else `crikit.config.json` of the working directory, else `/etc/crikit/config.json`, else
- * nothing. Throws `InvalidArgumentError` for one that cannot be read or has something in it that no option is.
+ * nothing; `onIgnored` is told of one that is there and not trusted. Throws `InvalidArgumentError` for one that cannot be read or has something in it that no option is.
  */
-export function readConfiguration(named: string | undefined, workingDirectory: string): Configuration {
+export function readConfiguration(
+  named: string | undefined,
+  workingDirectory: string,
+  onIgnored: (path: string) => void = () => {},
+): Configuration {
   if (named !== undefined) return parse(named, read(named));
-  const local = join(workingDirectory, 'crikit.config.json');
-  if (isTrusted(local)) return parse(local, read(local));
-  const shared = '/etc/crikit/config.json';
-  return isTrusted(shared) ? parse(shared, read(shared)) : {};
+  for (const path of [join(workingDirectory, 'crikit.config.json'), '/etc/crikit/config.json']) {
+    if (isTrusted(path)) return parse(path, read(path));
+    if (existsSync(path)) onIgnored(path);
+  }
+  return {};
 }
 
 /**

@@ -26,6 +26,13 @@ beforeEach(() => {
         stderr.write('no luck\n');
         return 42;
       },
+      // What the container's own does with a path.
+      cat: async ({ cmd, stdin, stdout, stderr }) => {
+        if (cmd.length === 1) for await (const chunk of stdin) stdout.write(chunk);
+        else if (cmd[2] === '/etc/motd') stdout.write('welcome\n');
+        else stderr.write("can't open it\n");
+        return cmd.length === 1 || cmd[2] === '/etc/motd' ? 0 : 1;
+      },
       show: ({ cmd, env, user, workingDir, stdout }) => {
         stdout.write(JSON.stringify({ cmd, user, workingDir, secret: env.SECRET, given: env.GIVEN }));
         return 0;
@@ -345,6 +352,22 @@ describe('cp', () => {
   });
 });
 
+describe('a container that the host cannot look into', () => {
+  test('is asked for files by its own cat', async () => {
+    expect(await crikit(['cat', 'lonely:/etc/motd'])).toEqual({ exitCode: 0, stdout: 'welcome\n', stderr: '' });
+    const { exitCode, stderr } = await crikit(['cat', 'lonely:/nothing']);
+    expect({ exitCode, stderr }).toEqual({ exitCode: 1, stderr: expect.stringContaining("can't open it") });
+  });
+
+  test('is not listed, and what to do instead is said', async () => {
+    const { exitCode, stderr } = await crikit(['files', 'lonely:/etc']);
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 8,
+      stderr: expect.stringContaining("'crikit exec lonely -- ls -la /etc'"),
+    });
+  });
+});
+
 describe('logs', () => {
   const line = (stream: string, text: string) => `2026-01-31T08:00:00Z ${stream} F ${text}\n`;
   beforeEach(() => {
@@ -429,6 +452,24 @@ describe('events', () => {
   });
 });
 
+test('events tells when an engine goes away and when it is back', async () => {
+  const interruption = new AbortController();
+  let stderr = '';
+  const running = crikit(['events'], {
+    signal: interruption.signal,
+    onError: (written) => {
+      stderr = written;
+    },
+  });
+  await expect.poll(() => stderr).toContain('following');
+  control.goAway();
+  await expect.poll(() => stderr, { timeout: 5_000 }).toContain(`warning: ${type}:1 is away`);
+  control.comeBack();
+  await expect.poll(() => stderr, { timeout: 10_000 }).toContain(`${type}:1 is back`);
+  interruption.abort(new InterruptedError('SIGINT'));
+  expect(await running).toMatchObject({ exitCode: 130 });
+}, 20_000);
+
 describe('without a usable engine', () => {
   test('ps ends with 5 and says where it looked and what to do', async () => {
     control.goAway();
@@ -479,7 +520,9 @@ describe('the configuration file', () => {
     expect((await runInTest(['engines', '-o', 'name'])).stdout).toBe(`${type}\n`);
     chmodSync(config, 0o666);
     expect((await runInTest(['engines', '-o', 'name', '--engine', 'other'])).stdout).toBe('other\n');
-    expect((await runInTest(['engines', '-o', 'name'])).stdout).not.toBe(`${type}\n`);
+    const ignored = await runInTest(['engines', '-o', 'name']);
+    expect(ignored.stdout).not.toBe(`${type}\n`);
+    expect(ignored.stderr).toContain(`${config} is left alone`);
   });
 
   test.each([

@@ -51,7 +51,9 @@ export async function runCrikit(run: CrikitRun): Promise<number> {
 async function createContext(run: CrikitRun, flags: GlobalFlags): Promise<CommandContext> {
   const { stdin, stdout, stderr, environment, signal } = run;
   const { readConfiguration } = await import('./read-configuration.js');
-  const configuration = readConfiguration(flags.config, process.cwd());
+  const configuration = readConfiguration(flags.config, process.cwd(), (path) => {
+    stderr.write(`crikit: warning: ${path} is left alone, because another user may write it; name it by --config\n`);
+  });
   const { containerdNamespaces = [], kubeconfig = configuration.kubeconfig } = { ...configuration, ...flags };
   const namespaces = flags.containerdNamespace ?? splitList(environment.CONTAINERD_NAMESPACE) ?? containerdNamespaces;
   const nodeName = flags.nodeName ?? configuration.nodeName ?? environment.NODE_NAME;

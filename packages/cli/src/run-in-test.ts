@@ -10,6 +10,8 @@ export interface RunInTestOptions {
   readonly signal?: AbortSignal;
   /** Called with all of stdout each time that something is written to it. */
   readonly onOutput?: (stdout: string) => void;
+  /** The same for stderr. */
+  readonly onError?: (stderr: string) => void;
 }
 
 export interface RunInTestResult {
@@ -20,14 +22,15 @@ export interface RunInTestResult {
 
 /** Runs `crikit` with these arguments. Settings of the machine do not reach it. */
 export async function runInTest(words: readonly string[], options: RunInTestOptions = {}): Promise<RunInTestResult> {
-  const { environment = {}, terminal, input = '', signal = new AbortController().signal, onOutput } = options;
+  const { environment = {}, terminal, input = '', signal = new AbortController().signal } = options;
+  const tell = { stdout: options.onOutput, stderr: options.onError };
   const written = { stdout: '', stderr: '' };
   const sink = (name: 'stdout' | 'stderr'): NodeJS.WriteStream => {
     const stream = new Writable({
       decodeStrings: false,
       write: (chunk: Buffer | string, _, done) => {
         written[name] += chunk.toString();
-        if (name === 'stdout') onOutput?.(written.stdout);
+        tell[name]?.(written[name]);
         done();
       },
     });

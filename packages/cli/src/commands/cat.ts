@@ -1,8 +1,9 @@
 import type { Readable } from 'node:stream';
-import { type Container, ExecFailedError, isCrikitError } from '@crikit/core';
+import { type Container, ExecFailedError } from '@crikit/core';
 import type { MetaStore } from '@crikit/metastore';
 import type { CommandContext } from '../command-context.js';
 import { withStore } from '../open-store.js';
+import { isOutOfReach } from '../out-of-reach.js';
 import { requireContainerPath } from '../parse-container-path.js';
 import { resolveContainer } from '../resolve-target.js';
 import { writeFully } from '../write-fully.js';
@@ -37,8 +38,8 @@ async function openFile(
   signal: AbortSignal,
 ): Promise<Readable | undefined> {
   const root = await store.openRoot(container).catch((error: unknown) => {
-    if (isCrikitError(error) && (error.code === 'UNSUPPORTED' || error.code === 'PERMISSION')) return undefined;
-    throw error;
+    if (!isOutOfReach(error)) throw error;
+    return undefined;
   });
   if (root === undefined) return undefined;
   try {

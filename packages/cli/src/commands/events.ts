@@ -7,6 +7,7 @@ import { type ContainerDocument, describeContainer, nameOfContainer } from '../o
 import { describePod, type PodDocument } from '../output/describe-pod.js';
 import { escapeControlCharacters } from '../output/escape-control-characters.js';
 import { schemaVersion } from '../output/write-list.js';
+import { reportEngineStates } from '../report-engine-states.js';
 import { writeFully } from '../write-fully.js';
 
 export interface EventsRequest {
@@ -48,10 +49,15 @@ export async function runEvents(context: CommandContext, request: EventsRequest)
     stderr.write(
       `crikit: following ${store.getAllContainers({ withoutPod: true }).length} containers; Ctrl-C ends it\n`,
     );
-    for await (const event of store.events({ signal })) {
-      if (request.all !== true && event.sequence <= known) continue;
-      if (!isWanted(store, event, request)) continue;
-      await writeFully(stdout, `${describe(store, event)}\n`, signal);
+    const stopReports = reportEngineStates(context, store);
+    try {
+      for await (const event of store.events({ signal })) {
+        if (request.all !== true && event.sequence <= known) continue;
+        if (!isWanted(store, event, request)) continue;
+        await writeFully(stdout, `${describe(store, event)}\n`, signal);
+      }
+    } finally {
+      stopReports();
     }
     signal.throwIfAborted();
   });

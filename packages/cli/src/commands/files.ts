@@ -4,11 +4,14 @@ import {
   type DirectoryEntry,
   type FileStatus,
   type FileType,
+  isContainerNotRunningError,
   isCrikitError,
+  isRunning,
   UnsupportedError,
 } from '@crikit/core';
 import type { CommandContext } from '../command-context.js';
 import { withStore } from '../open-store.js';
+import { isOutOfReach } from '../out-of-reach.js';
 import { formatBytes } from '../output/format-bytes.js';
 import type { Column } from '../output/render-table.js';
 import { writeList } from '../output/write-list.js';
@@ -48,8 +51,10 @@ export async function runFiles(context: CommandContext, request: FilesRequest): 
   await withStore(context, async (store) => {
     const container = resolveContainer(store, target);
     const root = await store.openRoot(container).catch((error: unknown) => {
-      if (!isCrikitError(error) || error.code !== 'UNSUPPORTED') throw error;
-      throw new UnsupportedError(error.message, {
+      if (!isOutOfReach(error) || !isRunning(container)) throw error;
+      // That its process has ended is not true of one that runs elsewhere.
+      const reason = isContainerNotRunningError(error) || !(error instanceof Error) ? '' : ` ${error.message}`;
+      throw new UnsupportedError(`Container ${container.shortId} cannot be looked into from here.${reason}`, {
         applied: 'no',
         cause: error,
         remedy: `Try 'crikit exec ${target} -- ls -la ${path}'.`,

@@ -1,14 +1,8 @@
-import {
-  type Container,
-  isCommandNotFoundError,
-  isCrikitError,
-  resolveTimeZone,
-  type TzInfo,
-  UnsupportedError,
-} from '@crikit/core';
+import { type Container, isCommandNotFoundError, resolveTimeZone, type TzInfo, UnsupportedError } from '@crikit/core';
 import { type MetaStore, readTimeZoneRootByExec } from '@crikit/metastore';
 import type { CommandContext } from '../command-context.js';
 import { withStore } from '../open-store.js';
+import { isOutOfReach } from '../out-of-reach.js';
 import { known, nameOfContainer } from '../output/describe-container.js';
 import { writeFields } from '../output/write-fields.js';
 import { schemaVersion, writeDocument } from '../output/write-list.js';
@@ -65,8 +59,7 @@ async function findTimeZone(store: MetaStore, container: Container): Promise<TzI
       await root.close();
     }
   } catch (error) {
-    // A container of another machine or kernel, or no right to look: an exec may do it all the same.
-    if (!isCrikitError(error) || (error.code !== 'UNSUPPORTED' && error.code !== 'PERMISSION')) throw error;
+    if (!isOutOfReach(error)) throw error;
   }
   try {
     const root = await readTimeZoneRootByExec((request) => store.exec(container, request), container.env);

@@ -3,6 +3,7 @@ import type { CommandContext } from '../command-context.js';
 import { describeContainer } from '../output/describe-container.js';
 import { renderTable } from '../output/render-table.js';
 import { schemaVersion, tableOptions, writeList } from '../output/write-list.js';
+import { describeAway, reportEngineStates } from '../report-engine-states.js';
 import { listContainers, type PsRequest } from './ps.js';
 
 const redrawEveryMs = 1_000;
@@ -23,6 +24,7 @@ export async function watchContainers(context: CommandContext, store: MetaStore,
   const redraw = (): Promise<void> => draw(context, store, request);
   const events = store.events({ signal });
   const timer = isDrawn ? setInterval(redraw, redrawEveryMs) : undefined;
+  const stopReports = isDrawn ? () => {} : reportEngineStates(context, store);
   if (isDrawn) {
     stdout.write(alternateScreen.enter);
     stdout.on('resize', redraw);
@@ -39,6 +41,7 @@ export async function watchContainers(context: CommandContext, store: MetaStore,
     }
   } finally {
     clearInterval(timer);
+    stopReports();
     if (isDrawn) {
       stdout.off('resize', redraw);
       stdout.write(alternateScreen.leave);
@@ -62,7 +65,9 @@ async function drawScreen(context: CommandContext, store: MetaStore, request: Ps
   const { stdout } = context;
   const { rows, columns, whenEmpty } = listContainers(context, store, request);
   const text = rows.length === 0 ? `${whenEmpty}\n` : renderTable(columns, rows, tableOptions(context));
-  const lines = text.trimEnd().split('\n');
+  const notes = store.status().engines.flatMap((engine) => (engine.state === 'stale' ? describeAway(engine) : []));
+  const width = stdout.columns;
+  const lines = [...notes.map((note) => note.slice(0, width)), ...text.trimEnd().split('\n')];
   // A last line that is full would scroll the screen.
   const room = Math.max(1, stdout.rows - 1);
   const fitting = lines.length <= room ? lines : [...lines.slice(0, room - 1), `… and ${lines.length - room + 1} more`];

@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { createProgram } from './create-program.js';
 import { execExitCodes, exitCodes } from './exit-codes.js';
 
+const globalHeading = 'Options for all commands:';
 const packages = join(import.meta.dirname, '..', '..');
 
 const meanings: Readonly<Record<keyof typeof exitCodes, string>> = {
@@ -161,7 +162,7 @@ environment variables are \`***\` without \`--show-env\`.`,
 
 function helpOf(command: Command): string {
   const whole = command.configureOutput({ getOutHelpWidth: () => 100, getOutHasColors: () => false }).helpInformation();
-  const [before = '', after = ''] = splitGroup(whole, 'Global options:');
+  const [before = '', after = ''] = splitGroup(whole, globalHeading);
   const notes: string[] = [];
   command.configureOutput({ writeOut: (text) => notes.push(text) }).outputHelp();
   return `${before.trimEnd()}\n${after}${notes.join('').slice(whole.length)}`.replace(/\n{3,}/g, '\n\n').trim();
@@ -176,9 +177,10 @@ function splitGroup(help: string, heading: string): readonly [string, string] {
 }
 
 function optionsOf(program: Command): string {
-  const help = program.configureOutput({ getOutHelpWidth: () => 100, getOutHasColors: () => false }).helpInformation();
-  const start = help.indexOf('Global options:');
-  return help.slice(start, help.indexOf('\n\n', start));
+  const [command] = program.commands;
+  const help = command?.configureOutput({ getOutHelpWidth: () => 100 }).helpInformation() ?? '';
+  const start = help.indexOf(globalHeading);
+  return help.slice(start, help.indexOf('\n\n', start)).trimEnd();
 }
 
 function declarationOf(file: string, name: string): string {

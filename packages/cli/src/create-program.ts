@@ -57,7 +57,14 @@ export function createProgram(runCommand: RunCommand): Command {
     .enablePositionalOptions()
     .showSuggestionAfterError()
     .configureHelp({ sortSubcommands: false, sortOptions: false });
-  addGlobalOptions(program);
+  // They are taken here too, and shown where there is room: in the help of each command.
+  addGlobalOptions(program, { hidden: true });
+  program.addHelpText(
+    'after',
+    `
+'crikit COMMAND --help' shows what a command takes. -o json, --engine docker and the like hold for all commands.
+Guide: https://github.com/crikit/crikit/blob/main/docs/cli.md`,
+  );
 
   const command = (usage: string, description: string, notes = ''): Command => {
     const added = program.command(usage).description(description).helpOption('-h, --help', 'print help');
@@ -343,36 +350,30 @@ Examples:
   return program;
 }
 
-function addGlobalOptions(command: Command): void {
-  command
-    .optionsGroup('Global options:')
-    .addOption(
-      new Option('-o, --output <format>', 'how to print (default: table)').choices([
-        'table',
-        'wide',
-        'json',
-        'yaml',
-        'name',
-      ]),
-    )
-    .option('--engine <type>', 'only this engine, such as docker; may be repeated', collect)
-    .option('--engine-package <package>', 'an npm package that brings an engine; may be repeated', collect)
-    .option('--containerd-namespace <name>', 'a namespace of containerd (default: k8s.io); may be repeated', collect)
-    .addOption(
-      new Option('--pods <source>', 'where pods come from (default: auto)').choices([
-        'auto',
-        'labels',
-        'api-server',
-        'kubelet',
-        'kubeconfig',
-      ]),
-    )
-    .option('--kubeconfig <path>', 'the kubeconfig for --pods kubeconfig')
-    .option('--node-name <name>', 'the name of this node in Kubernetes (default: NODE_NAME)')
-    .option('--host-root <path>', "where the host's root directory is seen (default: HOSTFS, else /)")
-    .option('--show-env', 'print the values of environment variables, which are secrets mostly')
-    .option('--config <path>', 'the configuration file')
-    .option('--no-color', 'print without colours');
+function addGlobalOptions(command: Command, { hidden = false } = {}): void {
+  command.optionsGroup('Options for all commands:');
+  for (const option of listGlobalOptions()) command.addOption(option.hideHelp(hidden));
+}
+
+function listGlobalOptions(): readonly Option[] {
+  const list = (flags: string, description: string): Option => new Option(flags, description).argParser(collect);
+  return [
+    new Option('-o, --output <format>', 'how to print (default: table)').choices([
+      ...(['table', 'wide', 'json', 'yaml', 'name'] satisfies OutputFormat[]),
+    ]),
+    list('--engine <type>', 'only this engine, such as docker; may be repeated'),
+    list('--engine-package <package>', 'an npm package that brings an engine; may be repeated'),
+    list('--containerd-namespace <name>', 'a namespace of containerd (default: k8s.io); may be repeated'),
+    new Option('--pods <source>', 'where pods come from (default: auto)').choices([
+      ...(['auto', 'labels', 'api-server', 'kubelet', 'kubeconfig'] satisfies PodSourceName[]),
+    ]),
+    new Option('--kubeconfig <path>', 'the kubeconfig for --pods kubeconfig'),
+    new Option('--node-name <name>', 'the name of this node in Kubernetes (default: NODE_NAME)'),
+    new Option('--host-root <path>', "where the host's root directory is seen (default: HOSTFS, else /)"),
+    new Option('--show-env', 'print the values of environment variables, which are secrets mostly'),
+    new Option('--config <path>', 'the configuration file'),
+    new Option('--no-color', 'print without colours'),
+  ];
 }
 
 function collect(value: string, previous: readonly string[] | undefined): readonly string[] {

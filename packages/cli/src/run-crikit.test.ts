@@ -543,6 +543,14 @@ describe('the configuration file', () => {
   });
 });
 
+test('a host root that is not absolute is a mistake', async () => {
+  const { exitCode, stderr } = await runInTest(['ps'], { environment: { HOSTFS: 'hostfs' } });
+  expect({ exitCode, stderr }).toEqual({
+    exitCode: 2,
+    stderr: expect.stringContaining("'hostfs' must be an absolute path"),
+  });
+});
+
 describe('engine packages', () => {
   /** A package that brings an engine, as an author would publish it, with a copy of the registry's layout. */
   function install(name: string, keywords: readonly string[]): void {

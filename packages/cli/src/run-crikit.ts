@@ -1,3 +1,5 @@
+import { isAbsolute } from 'node:path';
+import { InvalidArgumentError } from '@crikit/core';
 import { CommanderError } from 'commander';
 import type { CommandContext, GlobalOptions } from './command-context.js';
 import { createProgram, type GlobalFlags } from './create-program.js';
@@ -57,11 +59,15 @@ async function createContext(run: CrikitRun, flags: GlobalFlags): Promise<Comman
   const { containerdNamespaces = [], kubeconfig = configuration.kubeconfig } = { ...configuration, ...flags };
   const namespaces = flags.containerdNamespace ?? splitList(environment.CONTAINERD_NAMESPACE) ?? containerdNamespaces;
   const nodeName = flags.nodeName ?? configuration.nodeName ?? environment.NODE_NAME;
+  const hostRoot = flags.hostRoot ?? (environment.HOSTFS || (configuration.hostRoot ?? '/'));
+  if (!isAbsolute(hostRoot)) {
+    throw new InvalidArgumentError(`The host root '${hostRoot}' must be an absolute path, such as /hostfs.`);
+  }
   const options: GlobalOptions = {
     engine: flags.engine ?? configuration.engines ?? [],
     enginePackage: [...(configuration.enginePackages ?? []), ...(flags.enginePackage ?? [])],
     containerdNamespace: namespaces,
-    hostRoot: flags.hostRoot ?? (environment.HOSTFS || (configuration.hostRoot ?? '/')),
+    hostRoot,
     pods: flags.pods ?? configuration.pods ?? 'auto',
     showEnv: flags.showEnv ?? false,
     output: flags.output ?? 'table',

@@ -87,6 +87,7 @@ export type { HostAccess, HostAccessLevel } from './host-access.js';
 export { defaultHostRoot, type HostPathOptions, hostPath } from './host-path.js';
 export type { KubernetesNode } from './kubernetes-node.js';
 export * from './kubernetes-pod.js';
+export { type LinkedSignal, linkSignals } from './link-signals.js';
 export type {
   ContainerProcess,
   ListAllProcessesOptions,

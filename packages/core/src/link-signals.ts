@@ -1,12 +1,14 @@
 export interface LinkedSignal {
   readonly signal: AbortSignal;
-  /** Lets go of the signals that were linked. */
+  /** Lets go of the signals that were linked, which would otherwise hold on to this one for as long as they live. */
   unlink(): void;
 }
 
 /**
- * A signal that aborts with the first of several. Not `AbortSignal.any`: on Node 20 a signal of `AbortSignal.timeout` that
- * nothing else refers to is collected before it fires, and whoever waits for it waits for ever.
+ * A signal that aborts with the first of several, and for its reason; undefined ones never abort. Call `unlink` when what
+ * the signal was for is over. Not `AbortSignal.any`: on Node 20 a signal of `AbortSignal.timeout` that nothing else refers
+ * to is collected before it fires, and whoever waits for it waits for ever; and a source that lives long keeps a trace of
+ * each signal that was made of it.
  */
 export function linkSignals(signals: readonly (AbortSignal | undefined)[]): LinkedSignal {
   const controller = new AbortController();

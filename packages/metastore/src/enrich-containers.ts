@@ -15,6 +15,7 @@ import {
   isCrikitError,
   isRunning,
   type Logger,
+  linkSignals,
   openRootOfContainer,
   type Pod,
 } from '@crikit/core';
@@ -273,7 +274,8 @@ export function createEnrichment(options: EnrichmentOptions): Enrichment {
     const container = withFound(subject);
     const pod = options.podOf(container);
     const deadline = new AbortController();
-    const signal = AbortSignal.any([active.signal, deadline.signal]);
+    const linked = linkSignals([active.signal, deadline.signal]);
+    const { signal } = linked;
     let isOver = false;
     const isCurrent = (): boolean => !isOver && !active.signal.aborted;
     const context: AnyContext = {
@@ -282,13 +284,15 @@ export function createEnrichment(options: EnrichmentOptions): Enrichment {
       hostRoot,
       openRoot,
       listProcesses: (containerId = container.id) => pass.processesOf(containerId),
-      exec: (request) =>
-        options.exec(container, {
+      exec: async (request) => {
+        const own = linkSignals([signal, request.signal]);
+        try {
           // Several enrichers ask one container, and ask it again when it starts anew or is refreshed.
-          reuse: true,
-          ...request,
-          signal: request.signal === undefined ? signal : AbortSignal.any([signal, request.signal]),
-        }),
+          return await options.exec(container, { reuse: true, ...request, signal: own.signal });
+        } finally {
+          own.unlink();
+        }
+      },
       report: (value) => {
         // After its deadline a run may still say how it ended, if no other one has begun.
         if (!active.signal.aborted && (!isOver || task.state === 'waiting')) note(subject, enricher.name, value);
@@ -326,6 +330,7 @@ export function createEnrichment(options: EnrichmentOptions): Enrichment {
     } finally {
       isOver = true;
       cancelDeadline();
+      linked.unlink();
     }
   };
 

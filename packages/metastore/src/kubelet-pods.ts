@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { ClosedError, type KubernetesPod } from '@crikit/core';
+import { ClosedError, type KubernetesPod, linkSignals } from '@crikit/core';
 import { createReadiness, type KubernetesPodsOptions } from './api-server-pods.js';
 import { claimOfMarks } from './claim-of-marks.js';
 import { isPodSourceError, PodSourceError } from './errors/pod-source-error.js';
@@ -148,7 +148,9 @@ export function pollKubelet(
     while (!signal.aborted && clock.now() < dueMs()) {
       const sooner = new AbortController();
       lookSooner = () => sooner.abort();
-      await wait(dueMs() - clock.now(), { clock, signal: AbortSignal.any([signal, sooner.signal]) });
+      const linked = linkSignals([signal, sooner.signal]);
+      await wait(dueMs() - clock.now(), { clock, signal: linked.signal });
+      linked.unlink();
       lookSooner = undefined;
     }
   };

@@ -6,6 +6,7 @@
  * Not `fs.copyFile`: it cannot be stopped, tells no progress, and when a file becomes shorter under it the libuv of
  * Node 20 to 24 spins on sendfile for ever, which a container could do to us at will.
  */
+
 import {
   chmod,
   chmodSync,
@@ -53,6 +54,7 @@ import { TooLargeError } from './errors/too-large-error.js';
 import { UnsupportedError } from './errors/unsupported-error.js';
 import { markFinal } from './final-copy-errors.js';
 import { isGenerated, type MountGuard, type MountPlace } from './mount-guard.js';
+import { isRemoved, wasRemoved } from './removed-directory.js';
 import { type Steps, settle, until } from './steps.js';
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
@@ -362,6 +364,9 @@ export async function copyTree(
         yield listing.close();
       }
       if (failed !== undefined) throw failed.error;
+      if (isRemoved(looked, yield* on(from, at.path, () => reading.fstat(fd)))) {
+        throw from.mapError(wasRemoved(at.path), at.path);
+      }
       for (const name of directories) yield* copyBelow(name);
       const path = `/proc/self/fd/${made.fd}`;
       const owner = options.ownerOf(looked);

@@ -11,6 +11,7 @@ import { InvalidArgumentError } from './errors/invalid-argument-error.js';
 import { OperationAbortedError } from './errors/operation-aborted-error.js';
 import { UnsupportedError } from './errors/unsupported-error.js';
 import { mapFileError } from './map-file-error.js';
+import { isRemoved, wasRemoved } from './removed-directory.js';
 
 /** Linux's limit, its closing NUL included: no one could unpack a longer name. */
 export const MAX_PATH_BYTES = 4096;
@@ -155,13 +156,15 @@ async function packOne(
   if (found.isDirectory()) {
     const directory = await openChildDirectory(parent, fileName);
     try {
-      const header = toHeader(`${name}/`, await directory.handle.stat(), owner);
+      const looked = await directory.handle.stat();
+      const header = toHeader(`${name}/`, looked, owner);
       await announce(controller, header.name);
       const entry: TarHeader = { ...header, type: 'directory', size: 0 };
       await addEntry(controller, entry);
       meter.addEntry();
       // Popped from the end: so the archive is in the order of the names.
       const children = (await listNames(directory)).sort(Buffer.compare).reverse();
+      if (isRemoved(looked, await directory.handle.stat())) throw wasRemoved(shown);
       return { directory, name, children, ...(forSimpleUnpackers === true && { again: entry }) };
     } catch (error) {
       await directory.handle.close();

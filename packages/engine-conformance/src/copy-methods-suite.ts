@@ -1,7 +1,7 @@
 /** That each way to copy keeps what it has to keep, where it can serve at all. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { truncateSync } from 'node:fs';
+import { rmSync, truncateSync } from 'node:fs';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -178,6 +178,23 @@ export function describeCopyMethods({ runner, createFixture, methods }: CopyMeth
         });
         await assert.rejects(copying, { code: 'COPY_FAILED' });
         assert.equal(await inside('ls -A /var/shrunk 2>/dev/null || echo absent'), 'absent\n');
+      });
+
+      test(`${method}: a folder that is removed meanwhile is an error, and nothing arrives`, async () => {
+        const source = join(local, `vanishing-${method}`);
+        await run('mkdir', [source]);
+        await run('sh', ['-c', 'for i in $(seq 40); do truncate -s 1000000 "file-$i"; done'], { cwd: source });
+        let isGone = false;
+        const copying = into(method, source, `/var/vanished/${method}`, {
+          onProgress: () => {
+            if (isGone) return;
+            isGone = true;
+            rmSync(source, { recursive: true });
+          },
+        });
+        await assert.rejects(copying, ({ code }) => code === 'COPY_FAILED' || code === 'PATH_NOT_FOUND');
+        assert.ok(isGone);
+        assert.equal(await inside('ls -A /var/vanished 2>/dev/null || echo absent'), 'absent\n');
       });
     }
   });

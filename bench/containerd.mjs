@@ -151,8 +151,8 @@ async function benchEvents(daemon, engine) {
     await store.close();
   }
   printResults('from containerd’s event to the store (ms)', [
-    ['what', 'median', 'longest', 'wanted', 'met'],
-    ['a container started', median(delays), Math.max(...delays), '<= 50', median(delays) <= 50 ? 'yes' : 'NO'],
+    ['what', 'longest', 'median', 'wanted', 'met'],
+    ['a container started', Math.max(...delays), ...verdict(median(delays), '<=', 50)],
   ]);
 }
 

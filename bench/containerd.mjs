@@ -1,5 +1,5 @@
 // @ts-check
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { connectEngine } from '@crikit/core';
@@ -54,6 +54,8 @@ async function run(program, commandArguments) {
  */
 async function benchExec({ socketPath, directory }, engine, id) {
   const runcRoot = join(directory, 'containerd', 'runc', 'k8s.io');
+  const hasCrictl = spawnSync('crictl', ['--version']).status === 0;
+  const crictl = () => run('crictl', ['--runtime-endpoint', `unix://${socketPath}`, 'exec', '--sync', id, 'true']);
   let made = 0;
   const times = await inTurn(
     {
@@ -64,6 +66,7 @@ async function benchExec({ socketPath, directory }, engine, id) {
         const execId = `bench-${process.pid}-${made}`;
         return run('ctr', ['-a', socketPath, '-n', 'k8s.io', 'tasks', 'exec', '--exec-id', execId, id, 'true']);
       },
+      ...(hasCrictl ? { crictl } : {}),
     },
     { rounds: 60, warmUps: 5 },
   );
@@ -73,6 +76,7 @@ async function benchExec({ socketPath, directory }, engine, id) {
     ['crikit', median(ours), '', '', ''],
     ['runc exec', median(times.runc ?? []), ...verdict(ratio(ours, times.runc ?? []), '<=', 1.15)],
     ['ctr tasks exec', median(times.ctr ?? []), ...verdict(ratio(ours, times.ctr ?? []), '<=', 0.65)],
+    ...(hasCrictl ? [['crictl exec', median(times.crictl ?? []), ratio(ours, times.crictl ?? []), '', '']] : []),
   ]);
 }
 

@@ -479,3 +479,25 @@ test.each<[string, readonly Step[]]>([
     await runHistory(history, false, false);
   },
 );
+
+test('several refused claims are told in the same order, whichever was met first', async () => {
+  const kinds = [
+    ...['lonely', 'forge', 'remove', 'start', 'start', 'kubelet-run', 'source-back-listing', 'events-drop', 'start'],
+    ...['lonely', 'kubelet-sandbox-again', 'api-create', 'start', 'events-tell', 'api-status', 'lonely', 'lonely'],
+    ...[
+      'kubelet-run',
+      'kubelet-sandbox-again',
+      'source-back-listing',
+      'start',
+      'source-away',
+      'forge',
+      'forge',
+      'second',
+    ],
+  ] as const;
+  await runHistory(
+    kinds.map((kind, index) => ({ kind, which: index === 20 ? 6 : 0 })),
+    false,
+    false,
+  );
+});

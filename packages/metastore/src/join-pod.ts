@@ -236,14 +236,14 @@ function diagnose(
       message: `${runningSandboxes} sandboxes of this pod are running; none is taken for the live one.`,
     });
   }
-  for (const { container, failure } of byKey(accepted)) {
+  for (const { container, failure } of accepted) {
     if (failure === undefined) continue;
     diagnostics.push({
       code: 'details-failed',
       message: `Container ${container.name} (${container.shortId}) is shown as last known: ${failure.message}`,
     });
   }
-  for (const { container } of byKey(refused)) {
+  for (const { container } of refused) {
     diagnostics.push({
       code: 'untrusted-marks',
       message: `Container ${container.name} (${container.shortId}) of ${container.engineId} claims pod ${uid} by labels alone and was left out.`,
@@ -251,11 +251,6 @@ function diagnose(
   }
   for (const message of sidecarFailures) diagnostics.push({ code: 'sidecar-function-failed', message });
   return Object.freeze(diagnostics.map((diagnostic) => Object.freeze(diagnostic)));
-}
-
-/** In an order that does not tell which of them came first: what a store shows depends on what is so, not on its past. */
-function byKey(facts: readonly ContainerFacts[]): readonly ContainerFacts[] {
-  return facts.toSorted((one, other) => (one.key < other.key ? -1 : 1));
 }
 
 function phaseOf(object: KubernetesPod | undefined): PodPhase | undefined {

@@ -194,14 +194,18 @@ export function createPodAssembler(options: PodAssemblerOptions): PodAssembler {
       return { pod: undefined, containers: new Map() };
     }
     const { claim, object } = known;
-    const refused = [...(claimants.get(uid) ?? [])].filter((key) => placed.get(key)?.placement.refusedUid === uid);
+    // Sets keep the order in which things were met; what a pod shows is to depend on what is so, not on its past.
+    const members = [...known.members].sort();
+    const refused = [...(claimants.get(uid) ?? [])]
+      .sort()
+      .filter((key) => placed.get(key)?.placement.refusedUid === uid);
     const joined = joinPod(
       {
         uid,
         namespace: claim.namespace,
         name: claim.name,
         sandboxed: claim.sandboxed,
-        members: [...known.members].flatMap(memberOf),
+        members: members.flatMap(memberOf),
         refused: refused.flatMap(memberOf),
         knownContainerNames: [...known.containerNames],
         ...(object === undefined ? {} : { object }),

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { InvalidArgumentError } from '@crikit/core';
+import type { KubeletPodsOptions } from '@crikit/metastore';
 import type { PodSourceName } from './command-context.js';
 
 /** The configuration file; what the command line says goes first. */
@@ -17,15 +18,10 @@ export interface Configuration {
   readonly app?: string;
   readonly hostname?: string;
   /** As the options of the meta store's `kubeletPods`, for `--pods kubelet` and while the API server is away. */
-  readonly kubelet?: {
-    readonly url?: string;
-    readonly tokenFile?: string;
-    readonly certificateFile?: string;
-    readonly keyFile?: string;
-    readonly caFile?: string;
-    readonly serverName?: string;
-    readonly insecure?: boolean;
-  };
+  readonly kubelet?: Pick<
+    KubeletPodsOptions,
+    'url' | 'tokenFile' | 'certificateFile' | 'keyFile' | 'caFile' | 'serverName' | 'insecure'
+  >;
 }
 
 export const podSourceNames: readonly PodSourceName[] = ['auto', 'labels', 'api-server', 'kubelet', 'kubeconfig'];
@@ -35,7 +31,7 @@ const isText: Check = (value) => typeof value === 'string' && value !== '';
 const isTexts: Check = (value) => Array.isArray(value) && value.every(isText);
 const isFlag: Check = (value) => typeof value === 'boolean';
 
-const kubeletKeys: Readonly<Record<string, Check>> = {
+const kubeletKeys: Readonly<Record<keyof NonNullable<Configuration['kubelet']>, Check>> = {
   url: isText,
   tokenFile: isText,
   certificateFile: isText,
@@ -56,7 +52,10 @@ const keys: Readonly<Record<keyof Configuration, Check>> = {
   app: isText,
   hostname: isText,
   kubelet: (value) =>
-    isRecord(value) && Object.entries(value).every(([key, inner]) => kubeletKeys[key]?.(inner) === true),
+    isRecord(value) &&
+    Object.entries(value).every(
+      ([key, inner]) => (kubeletKeys as Readonly<Record<string, Check>>)[key]?.(inner) === true,
+    ),
 };
 
 /**

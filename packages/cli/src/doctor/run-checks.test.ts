@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { defaultServiceAccountDirectory } from './check-settings.js';
+import { contextOf } from './check-context-in-test.js';
 import type { CheckTask } from './check-task.js';
 import { type CheckRunner, createCheckRunner, type RunChecksOptions } from './run-checks.js';
 
@@ -11,13 +11,7 @@ afterEach(() => {
 
 function makeRunner(options: Partial<RunChecksOptions> = {}): CheckRunner {
   const runner = createCheckRunner({
-    settings: {
-      hostRoot: '/',
-      engineTypes: [],
-      containerdNamespaces: [],
-      pods: 'auto',
-      serviceAccountDirectory: defaultServiceAccountDirectory,
-    },
+    settings: contextOf().settings,
     environment: process.env,
     limitMs: 5_000,
     signal: new AbortController().signal,

@@ -143,4 +143,5 @@ export {
   type ZoneTable,
   type ZoneType,
 } from './tz-info.js';
+export { withDeadline } from './with-deadline.js';
 export { zoneAt } from './zone-at.js';

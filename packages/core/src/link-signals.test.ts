@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { getEventListeners } from 'node:events';
 import { expect, test } from 'vitest';
 import { linkSignals } from './link-signals.js';
 
@@ -30,4 +31,21 @@ test('hears a time-out that nothing else refers to, whatever is collected meanwh
     const patience = setTimeout(() => process.exit(1), 5000);
     signal.addEventListener('abort', () => { clearInterval(collecting); clearTimeout(patience); });`;
   execFileSync(process.execPath, ['--expose-gc', '-e', script]);
+});
+
+test('aborts with its source, and by itself', () => {
+  const source = new AbortController();
+  const linked = linkSignals([source.signal]);
+  const other = linkSignals([source.signal]);
+  other.abort('own');
+  expect([linked.signal.aborted, other.signal.reason, source.signal.aborted]).toEqual([false, 'own', false]);
+  source.abort('given up');
+  expect(linked.signal.reason).toBe('given up');
+  expect(linkSignals([source.signal]).signal.reason).toBe('given up');
+});
+
+test('leaves nothing at a source that lives on', () => {
+  const source = new AbortController();
+  linkSignals([source.signal]).unlink();
+  expect(getEventListeners(source.signal, 'abort')).toEqual([]);
 });

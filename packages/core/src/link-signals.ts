@@ -1,5 +1,7 @@
 export interface LinkedSignal {
   readonly signal: AbortSignal;
+  /** Aborts this signal alone. */
+  abort(reason?: unknown): void;
   /** Lets go of the signals that were linked, which would otherwise hold on to this one for as long as they live. */
   unlink(): void;
 }
@@ -19,6 +21,7 @@ export function linkSignals(signals: readonly (AbortSignal | undefined)[]): Link
   }
   return {
     signal: controller.signal,
+    abort: (reason) => controller.abort(reason),
     unlink() {
       for (const signal of signals) signal?.removeEventListener('abort', onAbort);
     },

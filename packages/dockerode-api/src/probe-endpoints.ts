@@ -1,8 +1,13 @@
 import { realpath } from 'node:fs/promises';
-import { EngineUnavailableError, type ProbeAttempt, type ProbeReport, probeUnixSocket } from '@crikit/core';
+import {
+  EngineUnavailableError,
+  type ProbeAttempt,
+  type ProbeReport,
+  probeUnixSocket,
+  withDeadline,
+} from '@crikit/core';
 import type { DaemonEndpoint } from './daemon-endpoint.js';
 import type { DaemonVersion } from './read-daemon-version.js';
-import { withDeadline } from './settle-call.js';
 
 /** Why a daemon that answers cannot be used. */
 export interface DaemonObjection {

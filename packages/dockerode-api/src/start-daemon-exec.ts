@@ -10,13 +10,13 @@ import {
   type ExecHandle,
   isCrikitError,
   ProtocolError,
+  withDeadline,
 } from '@crikit/core';
 import type { Daemon } from './daemon.js';
 import type { DaemonExecState } from './daemon-replies.js';
 import type { DaemonExecOptions, DockerodeApi } from './dockerode-api.js';
 import { type HeldOutput, holdStartFailure } from './hold-start-failure.js';
 import { mapStartFailure } from './map-daemon-error.js';
-import { withDeadline } from './settle-call.js';
 
 /** While the streams are open, the end of the process is asked for at intervals that grow from the first to the second. */
 const firstPollMs = 250;

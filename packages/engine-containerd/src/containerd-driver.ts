@@ -18,6 +18,7 @@ import {
   hostPath,
   isContainerNotRunningError,
   isPathNotFoundError,
+  linkSignals,
   NoSuchContainerError,
   openContainerRoot,
   type ProbeAttempt,
@@ -40,7 +41,6 @@ import {
 import { createExecFifos, type ExecFifos } from './exec-fifos.js';
 import { Containers } from './generated/containers_pb.js';
 import { createStartLimits } from './limit-starts.js';
-import { linkController } from './link-controller.js';
 import { getTask, isAlive, listTasks, type TaskLook } from './list-tasks.js';
 import { codeOf, grpcStatus, mapContainerdError } from './map-containerd-error.js';
 import { probeContainerdEndpoints } from './probe-containerd.js';
@@ -119,7 +119,7 @@ export function createContainerdDriver(parts: ContainerdDriverParts): EngineDriv
   };
 
   const listNamespace = async (namespace: string, signal: AbortSignal): Promise<KnownContainer[]> => {
-    const work = linkController(signal);
+    const work = linkSignals([signal]);
     try {
       return await readNamespace(namespace, work.signal);
     } finally {

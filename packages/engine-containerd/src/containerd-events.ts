@@ -6,6 +6,7 @@ import {
   type EngineEvent,
   EngineUnavailableError,
   type EventFeed,
+  linkSignals,
   OperationAbortedError,
 } from '@crikit/core';
 import type { ContainerMemory } from './container-memory.js';
@@ -22,7 +23,6 @@ import {
   TaskStartSchema,
 } from './generated/event-payloads_pb.js';
 import { type Envelope, Events } from './generated/events_pb.js';
-import { linkController } from './link-controller.js';
 import { mapContainerdError } from './map-containerd-error.js';
 
 export interface EventsContext {
@@ -99,7 +99,7 @@ export async function openContainerdEvents(
     stream.cancel();
   };
 
-  const publishing = linkController(signal);
+  const publishing = linkSignals([signal]);
   const aborted = new Promise<never>((_, reject) => {
     publishing.signal.addEventListener('abort', () => reject(publishing.signal.reason), { once: true });
   });

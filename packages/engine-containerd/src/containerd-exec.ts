@@ -7,6 +7,7 @@ import {
   EngineUnavailableError,
   type ExecExit,
   type ExecHandle,
+  linkSignals,
 } from '@crikit/core';
 import type { ContainerRecord } from './container-records.js';
 import type { ExecUser } from './container-users.js';
@@ -14,7 +15,6 @@ import type { ContainerdClient } from './containerd-client.js';
 import type { ExecFifos } from './exec-fifos.js';
 import { type ExecStreams, openExecStreams } from './exec-streams.js';
 import { Tasks, type WaitResponse } from './generated/tasks_pb.js';
-import { linkController } from './link-controller.js';
 import {
   closedError,
   codeOf,
@@ -108,7 +108,7 @@ export async function startContainerdExec(
         streams.destroy();
         return undefined;
       }
-      const life = linkController(context.closing);
+      const life = linkSignals([context.closing]);
       // Asked before the start: dockerd deletes the execs in its namespace as soon as they end, its own or not. After a
       // start that fails the answer is a zero that means nothing.
       const waiting = client.call(Tasks.method.wait, ids, { namespace, signal: life.signal });

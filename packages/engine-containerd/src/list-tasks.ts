@@ -1,8 +1,8 @@
 import { setMaxListeners } from 'node:events';
+import { withDeadline } from '@crikit/core';
 import type { ContainerdClient } from './containerd-client.js';
 import { type Process, Tasks } from './generated/tasks_pb.js';
 import { codeOf, grpcStatus, isConnectionLost } from './map-containerd-error.js';
-import { withDeadline } from './with-deadline.js';
 
 /** The states of a task. */
 export const taskStatus = { unknown: 0, created: 1, running: 2, stopped: 3, paused: 4, pausing: 5 } as const;

@@ -1,9 +1,8 @@
 import { realpath } from 'node:fs/promises';
-import { type EngineContext, type ProbeAttempt, type ProbeReport, probeUnixSocket } from '@crikit/core';
+import { type EngineContext, type ProbeAttempt, type ProbeReport, probeUnixSocket, withDeadline } from '@crikit/core';
 import { type ContainerdEndpoint, findContainerdEndpoints } from './containerd-endpoints.js';
 import type { ContainerdOptions } from './containerd-options.js';
 import { objectToVersion, readContainerdVersion } from './read-containerd-version.js';
-import { withDeadline } from './with-deadline.js';
 
 /** One endpoint: how the attempt went, and the daemon's version when it went well. */
 export interface ProbedEndpoint {

@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import { withDeadline } from '@crikit/core';
 import { parseJson } from './container-records.js';
 import type { ContainerdClient } from './containerd-client.js';
 import { type Container, ContainerSchema } from './generated/containers_pb.js';
@@ -6,7 +7,6 @@ import { Controller, type Sandbox, Store } from './generated/sandbox-store_pb.js
 import { ProcessSchema } from './generated/tasks_pb.js';
 import { type TaskLook, taskStatus } from './list-tasks.js';
 import { codeOf, grpcStatus, isConnectionLost } from './map-containerd-error.js';
-import { withDeadline } from './with-deadline.js';
 
 /** A pod sandbox of the store that containerd has since 1.7; those of some runtimes are no containers. */
 export interface StoredSandbox {

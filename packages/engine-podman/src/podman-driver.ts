@@ -7,8 +7,8 @@ import {
   EngineUnavailableError,
   isNoSuchContainerError,
   PathNotFoundError,
+  withDeadline,
 } from '@crikit/core';
-import { callWithin } from './call-within.js';
 import { convertPodmanDetail, convertPodmanSummaries } from './convert-podman-container.js';
 import { containerPath, createPodmanApi, type PodmanApi } from './podman-api.js';
 import { createPodmanEventFeed } from './podman-events.js';
@@ -87,7 +87,7 @@ function createPodmanDriver(api: PodmanApi, version: string): EngineDriver {
     async getContainerDetails(of, { signal }) {
       const references = of === 'all' ? (await list(signal)).map(({ reference }) => reference) : of;
       return detailsOneByOne(references, parallelDetails, async (reference) => {
-        const inspected = callWithin(inspectDeadlineMs, signal, (limited) => inspect(reference, limited));
+        const inspected = withDeadline(signal, inspectDeadlineMs, (limited) => inspect(reference, limited));
         return convertPodmanDetail(await inspected, engine);
       });
     },

@@ -9,8 +9,8 @@ import {
   type ExecExit,
   type ExecHandle,
   ProtocolError,
+  withDeadline,
 } from '@crikit/core';
-import { callWithin } from './call-within.js';
 import { type HeldOutput, holdStartFailure } from './hold-start-failure.js';
 import { mapStartFailure } from './map-podman-error.js';
 import { containerPath, type PodmanApi } from './podman-api.js';
@@ -114,7 +114,7 @@ interface PodmanExecState {
 }
 
 async function inspectExec(api: PodmanApi, path: string, released: AbortSignal): Promise<PodmanExecState> {
-  const reply = (await callWithin(inspectDeadlineMs, released, (signal) =>
+  const reply = (await withDeadline(released, inspectDeadlineMs, (signal) =>
     api.ask({ path: `${path}/json`, signal, what: 'inspect an exec' }),
   )) as {
     Running?: unknown;
@@ -253,7 +253,7 @@ async function resize(
 ): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      const reply: Readable = await callWithin(inspectDeadlineMs, released, (signal) =>
+      const reply: Readable = await withDeadline(released, inspectDeadlineMs, (signal) =>
         api.open({
           method: 'POST',
           path: `${path}/resize`,

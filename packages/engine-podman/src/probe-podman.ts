@@ -1,5 +1,11 @@
-import { type EngineContext, isCrikitError, type ProbeAttempt, type ProbeReport, probeUnixSocket } from '@crikit/core';
-import { callWithin } from './call-within.js';
+import {
+  type EngineContext,
+  isCrikitError,
+  type ProbeAttempt,
+  type ProbeReport,
+  probeUnixSocket,
+  withDeadline,
+} from '@crikit/core';
 import { createPodmanApi } from './podman-api.js';
 import { findPodmanEndpoints, type PodmanEndpoint } from './podman-endpoints.js';
 import type { PodmanOptions } from './podman-options.js';
@@ -27,7 +33,7 @@ export async function probePodman(options: PodmanOptions, context: EngineContext
 
 /** Every endpoint with its attempt, in order of preference. Never rejects. */
 export function probePodmanEndpoints(options: PodmanOptions, context: EngineContext): Promise<ProbedPodman[]> {
-  return callWithin(endpointDeadlineMs, context.signal, (signal) =>
+  return withDeadline(context.signal, endpointDeadlineMs, (signal) =>
     Promise.all(findPodmanEndpoints(options, context).map((endpoint) => probeEndpoint(endpoint, signal))),
   );
 }

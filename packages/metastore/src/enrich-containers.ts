@@ -273,8 +273,7 @@ export function createEnrichment(options: EnrichmentOptions): Enrichment {
     task.state = 'running';
     const container = withFound(subject);
     const pod = options.podOf(container);
-    const deadline = new AbortController();
-    const linked = linkSignals([active.signal, deadline.signal]);
+    const linked = linkSignals([active.signal]);
     const { signal } = linked;
     let isOver = false;
     const isCurrent = (): boolean => !isOver && !active.signal.aborted;
@@ -315,7 +314,7 @@ export function createEnrichment(options: EnrichmentOptions): Enrichment {
     );
     task.hanging = hanging;
     const cancelDeadline = clock.setTimer(
-      () => deadline.abort(new DOMException(`It took longer than ${enricher.timeoutMs} ms.`, 'TimeoutError')),
+      () => linked.abort(new DOMException(`It took longer than ${enricher.timeoutMs} ms.`, 'TimeoutError')),
       enricher.timeoutMs,
     );
     try {

@@ -146,9 +146,8 @@ export function pollKubelet(
   const rest = async (lookedMs: number): Promise<void> => {
     const dueMs = (): number => lookedMs + (clock.now() < hintedUntilMs ? hintedIntervalMs : intervalMs);
     while (!signal.aborted && clock.now() < dueMs()) {
-      const sooner = new AbortController();
-      lookSooner = () => sooner.abort();
-      const linked = linkSignals([signal, sooner.signal]);
+      const linked = linkSignals([signal]);
+      lookSooner = () => linked.abort();
       await wait(dueMs() - clock.now(), { clock, signal: linked.signal });
       linked.unlink();
       lookSooner = undefined;

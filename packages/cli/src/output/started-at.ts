@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Container } from '@crikit/core';
+import { type Container, hostPath } from '@crikit/core';
 
 /** The kernel counts in these for programs, whatever its own clock does. */
 const ticksPerSecond = 100;
@@ -11,10 +11,10 @@ const ticksPerSecond = 100;
 export function startedAt({ state }: Pick<Container, 'state'>, hostRoot: string): string | undefined {
   if (state.startedAt !== undefined || state.pid <= 0) return state.startedAt;
   try {
-    const stat = readFileSync(`${hostRoot}/proc/${state.pid}/stat`, 'latin1');
+    const stat = readFileSync(hostPath(hostRoot, `/proc/${state.pid}/stat`), 'latin1');
     // The name of the program, in parentheses, may hold anything.
     const ticks = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
-    const bootSeconds = Number(/^btime (\d+)$/m.exec(readFileSync(`${hostRoot}/proc/stat`, 'latin1'))?.[1]);
+    const bootSeconds = Number(/^btime (\d+)$/m.exec(readFileSync(hostPath(hostRoot, '/proc/stat'), 'latin1'))?.[1]);
     return new Date((bootSeconds + ticks / ticksPerSecond) * 1_000).toISOString();
   } catch {
     return undefined;

@@ -174,7 +174,10 @@ async function countEvents(
 
 function countBy<Value>(values: readonly Value[], keyOf: (value: Value) => string): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
-  for (const value of values) counts.set(keyOf(value), (counts.get(keyOf(value)) ?? 0) + 1);
+  for (const value of values) {
+    const key = keyOf(value);
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
   return counts;
 }
 

@@ -32,6 +32,27 @@ test('groups skips by their reason and does not fail for them', () => {
   expect(exitCode).toBe(0);
 });
 
+test('counts skips by file when they are many', () => {
+  const skips = Array.from({ length: 100 }, (_, index) => ({
+    name: `${index < 60 ? 'a' : 'b'}.test.ts > ${index}`,
+    reason: 'no engine',
+  }));
+  const { lines } = summarize([{ passed: 1, failures: [], skips }]);
+  expect(lines.slice(1, -2)).toEqual([
+    'Skipped:',
+    '  100 because no engine:',
+    '  - a.test.ts (60)',
+    '  - b.test.ts (40)',
+  ]);
+});
+
+test('says last what failed, because the end is what is kept of a long output', () => {
+  const { lines } = summarize([
+    { passed: 1, failures: [{ name: 'a', message: 'wrong' }], skips: [{ name: 'b', reason: 'no engine' }] },
+  ]);
+  expect(lines.slice(-4)).toEqual(['Failed:', '  - a: wrong', '', '1 passed, 1 failed, 1 skipped']);
+});
+
 test('fails when nothing at all was checked', () => {
   expect(summarize([]).exitCode).toBe(1);
 });

@@ -11,8 +11,20 @@ const MINUTE = 60_000;
  * @param {AbortSignal} [signal]
  * @param {'show' | 'collect'} [output] Default: show.
  */
-export function installDependencies(signal, output = 'show') {
-  const { command, leadingArguments } = pnpmCommand();
+export async function installDependencies(signal, output = 'show') {
+  const own = pnpmCommand();
+  const outcome = await install(own, signal, output);
+  // Where it has to make node_modules anew, a pnpm that runs from there removes itself on the way.
+  const other = pnpmCommand();
+  return outcome.ok || own.command === other.command || signal?.aborted ? outcome : install(other, signal, output);
+}
+
+/**
+ * @param {ReturnType<typeof pnpmCommand>} pnpm
+ * @param {AbortSignal | undefined} signal
+ * @param {'show' | 'collect'} output
+ */
+function install({ command, leadingArguments }, signal, output) {
   return runCommand(
     command,
     // Without the setting pnpm stops, where there is no terminal, to ask whether it may replace node_modules.

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
@@ -21,8 +21,8 @@ export default defineConfig({
           name: 'integration',
           include: ['packages/*/test/**/*.test.ts'],
           exclude: ['**/*.long.test.ts'],
-          // One file at a time: they share the machine's engines and measure time.
-          fileParallelism: false,
+          // Files share no engine: more than one at a time only where there is more than one lab, as in `npm test`.
+          fileParallelism: process.env.CRIKIT_LAB_STATE?.includes(delimiter) ?? false,
           testTimeout: 60_000,
           hookTimeout: 120_000,
         },

@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
+import { delimiter } from 'node:path';
 import { describe } from 'vitest';
 import { type EngineState, type LabState, labStatePath } from '../lab/lab.mjs';
 
@@ -37,21 +38,12 @@ export function describeWithEngine(engineName: string, name: string, define: (en
   else describe.skip(`${name} [skipped: ${found.reason.replaceAll(']', ')')}]`, () => define(absentEngine));
 }
 
-/**
- * The lab's Docker daemon, for code outside of a suite.
- *
- * @throws Error with the reason where there is none.
- */
-export function requireDockerLab(): LabEngine {
-  const found = findEngine('docker');
-  if ('reason' in found) throw new Error(found.reason);
-  return found.engine;
-}
-
 function findEngine(name: string): Found {
   const { CRIKIT_LAB_STATE: given, CRIKIT_LAB_SKIP: skip } = process.env;
   if (skip !== undefined) return { reason: skip };
-  const path = given ?? labStatePath();
+  const paths = given?.split(delimiter) ?? [labStatePath()];
+  // Each file of tests that runs at a time has a lab to itself, where there are several.
+  const path = paths[(Number(process.env.VITEST_POOL_ID ?? 1) - 1) % paths.length] ?? '';
   if (!existsSync(path)) return { reason: 'no lab is up (npm run lab -- up)' };
   const state = JSON.parse(readFileSync(path, 'utf8')) as LabState;
   const engine = state.engines[name];

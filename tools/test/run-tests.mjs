@@ -3,7 +3,7 @@
 // Usage and rules are in CONTRIBUTING.md.
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { createKubeletStylePod } from '../lab/lab.mjs';
 import { buildPackages, installDependencies } from '../setup/prepare-workspace.mjs';
 import { runCommand } from '../setup/run-command.mjs';
@@ -22,6 +22,8 @@ const isCi = process.env.CI !== undefined && process.env.CI !== '' && process.en
 const ENGINES = ['docker', 'containerd', 'podman'];
 /** Has to be downloaded first. */
 const LONG_ENGINES = ['containerd-next'];
+/** Of the integration tests, as vitest.config.ts has it. */
+const FILES_AT_ONCE = 2;
 
 const interruption = new AbortController();
 for (const name of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
@@ -86,7 +88,7 @@ function requireFilterMatch() {
 async function runWithEngines() {
   const engines = selected.has('long') ? [...ENGINES, ...LONG_ENGINES] : ENGINES;
   announce(`engines: ${engines.join(', ')}`);
-  const lab = await startTestLab(engines, signal);
+  const lab = await startTestLab(engines, selected.has('integration') ? FILES_AT_ONCE : 1, signal);
   try {
     if (lab.missing !== undefined) {
       console.log(`no engines: ${lab.missing}`);
@@ -202,8 +204,9 @@ async function runExamples(environment, missing) {
 
 /** @param {NodeJS.ProcessEnv} environment */
 function readLabEngines(environment) {
+  const [path = ''] = environment.CRIKIT_LAB_STATE?.split(delimiter) ?? [];
   /** @type {import('../lab/lab.mjs').LabState} */
-  const { engines } = JSON.parse(readFileSync(environment.CRIKIT_LAB_STATE ?? '', 'utf8'));
+  const { engines } = JSON.parse(readFileSync(path, 'utf8'));
   return engines;
 }
 

@@ -1,7 +1,6 @@
 // @ts-check
 import { existsSync, readdirSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { basename, delimiter, dirname, join } from 'node:path';
 import { labDirectory } from '../lab/lab-directory.mjs';
 import { runCommand } from '../setup/run-command.mjs';
 import { repositoryRoot } from '../setup/tool-environment.mjs';
@@ -16,41 +15,48 @@ const labProgram = join(repositoryRoot, 'tools', 'lab', 'lab.mjs');
  */
 
 /**
- * Starts the engines for one run of the tests, in a folder of its own, so that runs side by side and a lab that somebody
+ * Starts the engines for one run of the tests, in folders of its own, so that runs side by side and a lab that somebody
  * keeps up by hand are left alone. Where CRIKIT_LAB_STATE already names a running lab, that one is used and left up.
  *
  * @param {readonly string[]} engines
+ * @param {number} count How many labs, each with all the engines: one for each file of tests that runs at a time, since a
+ *   test counts what its engine holds, and stops it.
  * @param {AbortSignal} signal
  * @returns {Promise<TestLab>}
  */
-export async function startTestLab(engines, signal) {
+export async function startTestLab(engines, count, signal) {
   const given = process.env.CRIKIT_LAB_STATE;
-  if (given !== undefined && existsSync(given)) {
+  if (given?.split(delimiter).every((path) => existsSync(path))) {
     return { environment: { CRIKIT_LAB_STATE: given }, missing: undefined, end: async () => undefined };
   }
   const stem = labDirectory();
   await endAbandonedLabs(stem);
 
-  const directory = `${stem}-t${process.pid}`;
-  const environment = { CRIKIT_LAB_DIR: directory, CRIKIT_LAB_STATE: join(directory, 'state.json') };
-  const end = () => stopLab(directory);
-  for (const engine of engines) {
-    const outcome = await runCommand(process.execPath, [labProgram, 'up', '--engine', engine], {
-      cwd: repositoryRoot,
-      env: { ...process.env, ...environment },
-      output: 'collect',
-      timeoutMs: 600_000,
-      // It cleans up after itself when it is interrupted, which takes a moment.
-      graceMs: 30_000,
-      signal,
-    });
-    process.stdout.write(outcome.output);
-    if (!outcome.ok) {
-      const missing = `${engine}: ${lastLine(outcome.output) ?? outcome.reason}`;
-      return { environment: { CRIKIT_LAB_SKIP: missing }, missing, end };
+  const directories = Array.from({ length: count }, (_, index) => `${stem}-t${process.pid}-${index + 1}`);
+  const end = async () => {
+    const troubles = await Promise.all(directories.map(stopLab));
+    return troubles.filter((trouble) => trouble !== undefined).join('; ') || undefined;
+  };
+  for (const directory of directories) {
+    for (const engine of engines) {
+      const outcome = await runCommand(process.execPath, [labProgram, 'up', '--engine', engine], {
+        cwd: repositoryRoot,
+        env: { ...process.env, CRIKIT_LAB_DIR: directory },
+        output: 'collect',
+        timeoutMs: 600_000,
+        // It cleans up after itself when it is interrupted, which takes a moment.
+        graceMs: 30_000,
+        signal,
+      });
+      process.stdout.write(outcome.output);
+      if (!outcome.ok) {
+        const missing = `${engine}: ${lastLine(outcome.output) ?? outcome.reason}`;
+        return { environment: { CRIKIT_LAB_SKIP: missing }, missing, end };
+      }
     }
   }
-  return { environment, missing: undefined, end };
+  const CRIKIT_LAB_STATE = directories.map((directory) => join(directory, 'state.json')).join(delimiter);
+  return { environment: { CRIKIT_LAB_STATE }, missing: undefined, end };
 }
 
 /**
@@ -75,9 +81,8 @@ async function stopLab(directory) {
 async function endAbandonedLabs(stem) {
   const folder = dirname(stem);
   const prefix = `${basename(stem)}-t`;
-  const names = existsSync(folder) ? readdirSync(folder) : readdirSync(tmpdir());
-  for (const name of names) {
-    const pid = name.startsWith(prefix) ? Number(name.slice(prefix.length)) : Number.NaN;
+  for (const name of existsSync(folder) ? readdirSync(folder) : []) {
+    const pid = name.startsWith(prefix) ? Number.parseInt(name.slice(prefix.length), 10) : Number.NaN;
     if (Number.isInteger(pid) && !existsSync(`/proc/${pid}`)) await stopLab(join(folder, name));
   }
 }

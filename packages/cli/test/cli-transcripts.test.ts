@@ -8,15 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { type CriPod, createCriPod } from '../../../tools/lab/cri-pods.mjs';
-import {
-  createKubeletStylePod,
-  IMAGES,
-  type LabState,
-  labStatePath,
-  removeContainer,
-  runContainer,
-} from '../../../tools/lab/lab.mjs';
-import { describeWithEngine } from '../../../tools/test-support/lab.js';
+import { createKubeletStylePod, IMAGES, removeContainer, runContainer } from '../../../tools/lab/lab.mjs';
+import { describeWithEngine, type LabEngine } from '../../../tools/test-support/lab.js';
 import { programPath, runCrikitProcess } from './crikit-process.js';
 
 const page = new URL('../../../docs/cli.md', import.meta.url);
@@ -54,15 +47,16 @@ function normalize(text: string): string {
     .trim();
 }
 
-describeWithEngine('docker', 'the sessions in the docs', ({ socketPath }) => {
-  const state = JSON.parse(readFileSync(process.env.CRIKIT_LAB_STATE ?? labStatePath(), 'utf8')) as LabState;
-  const daemon = state.engines.containerd;
+describeWithEngine('docker', 'the sessions in the docs', (docker) =>
+  describeWithEngine('containerd', 'of both engines', (containerd) => runSessions(docker, containerd)),
+);
+
+function runSessions({ socketPath, dataRoot }: LabEngine, daemon: LabEngine): void {
   const docker = { ...process.env, DOCKER_HOST: `unix://${socketPath}` };
   let folder: string;
   const cleanUps: (() => Promise<unknown>)[] = [];
 
   beforeAll(async () => {
-    if (daemon === undefined) throw new Error('these sessions need containerd beside Docker');
     folder = mkdtempSync(join(tmpdir(), 'crikit-transcripts-'));
     mkdirSync(join(folder, 'bin'));
     mkdirSync(join(folder, 'work', 'site'), { recursive: true });
@@ -124,7 +118,7 @@ describeWithEngine('docker', 'the sessions in the docs', ({ socketPath }) => {
         HOME,
         PATH: `${join(folder, 'bin')}:${process.env.PATH}`,
         DOCKER_HOST: `unix://${socketPath}`,
-        CONTAINERD_ADDRESS: daemon?.socketPath,
+        CONTAINERD_ADDRESS: daemon.socketPath,
       },
     }).toString();
     return output.split(`${mark}\n`).slice(0, -1);
@@ -134,8 +128,8 @@ describeWithEngine('docker', 'the sessions in the docs', ({ socketPath }) => {
   function generalize(output: string): string {
     return output
       .replaceAll(socketPath, '/run/docker.sock')
-      .replaceAll(daemon?.socketPath ?? '', '/run/containerd/containerd.sock')
-      .replaceAll(state.engines.docker?.dataRoot ?? '', '/var/lib/docker');
+      .replaceAll(daemon.socketPath, '/run/containerd/containerd.sock')
+      .replaceAll(dataRoot, '/var/lib/docker');
   }
 
   test('print what they are said to print', () => {
@@ -160,4 +154,4 @@ describeWithEngine('docker', 'the sessions in the docs', ({ socketPath }) => {
       }
     }
   }, 180_000);
-});
+}

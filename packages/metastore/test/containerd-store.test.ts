@@ -205,7 +205,8 @@ describeWithEngine('containerd', 'a store on containerd and an API server', (lab
     expect(store.getPodByUid(first.uid)?.diagnostics.map(({ code }) => code)).toContain('not-in-source');
     await first.remove();
     await until(() => expect(store.getAllPods().map(({ uid }) => uid)).not.toContain(first.uid));
-    expect(store.getContainerByCid(first.containers.app ?? '')?.deletedAt).toBeDefined();
+    // Its pod has ended with its process, a moment before the runtime has forgotten it.
+    await until(() => expect(store.getContainerByCid(first.containers.app ?? '')?.deletedAt).toBeDefined());
     const lives = events.flatMap((event) =>
       (event.type === 'pod-added' || event.type === 'pod-removed') && event.pod.name === 'again'
         ? [`${event.type} ${event.pod.uid === first.uid ? 'first' : 'second'}`]

@@ -5,7 +5,10 @@ import { createMetaStore } from '@crikit/metastore';
 import { rawInspectAll } from './docker-api.mjs';
 import { inTurn, median, printResults, ratio, verdict } from './measure.mjs';
 
-const warmUps = 5;
+// Most of the store's code runs once in a sync, an HTTP client's hundreds of times: what is compared is what both take when
+// all of it is compiled.
+const warmUps = 40;
+const rounds = 40;
 
 /** @param {{ socketPath: string }} lab */
 export default async function benchSync({ socketPath }) {
@@ -24,19 +27,20 @@ export default async function benchSync({ socketPath }) {
   /** @type {number[]} */
   const ours = [];
   const times = await inTurn(
-    {
-      crikit: async () => ours.push(await firstSync()),
-      parallel: () => rawInspectAll(socketPath, 16),
-      serial: () => rawInspectAll(socketPath, 1),
-    },
-    // Most of the store's code runs once in a sync: it takes some rounds until it is compiled as the others' is.
-    { rounds: 21, warmUps },
+    { crikit: async () => ours.push(await firstSync()), parallel: () => rawInspectAll(socketPath, 16) },
+    { rounds, warmUps },
   );
   const counted = ours.slice(warmUps);
+  /** @type {number[]} */
+  const oursBesideSerial = [];
+  const { serial = [] } = await inTurn(
+    { crikit: async () => oursBesideSerial.push(await firstSync()), serial: () => rawInspectAll(socketPath, 1) },
+    { rounds: 11, warmUps: 0 },
+  );
   printResults('first sync of 200 running containers (ms)', [
     ['what', 'median', 'ours / theirs', 'wanted', 'met'],
     ['crikit store.start()', median(counted), '', '', ''],
     ['raw HTTP, 16 at once', median(times.parallel ?? []), ...verdict(ratio(counted, times.parallel ?? []), '<=', 1.2)],
-    ['raw HTTP, one by one', median(times.serial ?? []), ...verdict(ratio(counted, times.serial ?? []), '<=', 1)],
+    ['raw HTTP, one by one', median(serial), ...verdict(ratio(oursBesideSerial, serial), '<=', 1)],
   ]);
 }

@@ -208,6 +208,11 @@ export interface EventFeed extends AsyncDisposable {
 }
 
 export interface EventsFeature {
+  /**
+   * Whether everything is reported that happens from the call of `openEvents` on, and not only from its resolution on, as
+   * by an engine that can be asked for the past. Core then lists the containers meanwhile. Default: false.
+   */
+  readonly coversOpening?: boolean;
   /** Resolves when the subscription is proven live: what happens from then on is reported. Does not reconnect. */
   openEvents(onEvent: (event: EngineEvent) => void, call: DriverCall): Promise<EventFeed>;
 }

@@ -95,6 +95,49 @@ describe('watchContainers', () => {
     await watching.stop();
   });
 
+  test('lists while a feed is opened that also tells what happens meanwhile', async () => {
+    const engine = fakeEngine();
+    engine.containers = [summary('one')];
+    const { listAllContainers, features } = engine.driver;
+    let onListed = (): void => {};
+    const listed = new Promise<void>((resolve) => {
+      onListed = resolve;
+    });
+    Object.assign(engine.driver, {
+      listAllContainers: async (call: never) => {
+        onListed();
+        return listAllContainers(call);
+      },
+      features: {
+        events: {
+          coversOpening: true,
+          async openEvents(onEvent: (event: EngineEvent) => void, call: never) {
+            onEvent(event('exited', 'one'));
+            await listed;
+            return features.events?.openEvents(onEvent, call);
+          },
+        },
+      },
+    });
+    const watching = follow(engine);
+    await vi.waitUntil(() => watching.seen.length === 2);
+    expect(watching.seen).toEqual(['sync one', 'exited one']);
+    await watching.stop();
+  });
+
+  test('a list that fails while the feed cannot be opened either is told of once', async () => {
+    const engine = fakeEngine();
+    engine.refuse = true;
+    const { features } = engine.driver;
+    Object.assign(engine.driver, { features: { events: { ...features.events, coversOpening: true } } });
+    const watching = follow(engine);
+    await vi.waitUntil(() => watching.seen.length === 1);
+    engine.refuse = false;
+    await vi.waitUntil(() => watching.seen.length === 2, { timeout: 5_000 });
+    expect(watching.seen).toEqual(['lost UNAVAILABLE', 'sync ']);
+    await watching.stop();
+  });
+
   test('says once that the engine is lost, and lists again when it is back', async () => {
     const engine = fakeEngine();
     const watching = follow(engine);

@@ -70,7 +70,7 @@ async function watchUntilLost(
   const abortion = awaitAbort(signal);
   let feed: EventFeed | undefined;
   try {
-    feed = await callDriver(
+    const opening = callDriver(
       {
         what: 'subscribe to events',
         engine: driver.id,
@@ -80,7 +80,11 @@ async function watchUntilLost(
       },
       (callSignal) => events.openEvents(onEvent, { signal: callSignal }),
     );
-    watch.onSync(await list(context));
+    const listing = events.coversOpening === true ? list(context) : undefined;
+    // It is waited for below, and told of there, unless the feed cannot be opened.
+    listing?.catch(() => {});
+    feed = await opening;
+    watch.onSync(await (listing ?? list(context)));
     onLive();
     synced = true;
     for (const event of early.splice(0)) watch.onEvent(event);

@@ -227,6 +227,23 @@ describe('an engine that breaks the contract fails the suite', () => {
         },
       })),
     },
+    'that covers the opening of its events in words only': {
+      suite: 'events',
+      fails: 'a container that starts while somebody subscribes is in the list or told, each time',
+      change: withDriver(({ features: { events, ...features } }) => ({
+        features: {
+          ...features,
+          events: {
+            coversOpening: true,
+            openEvents: async (onEvent, call) => {
+              if (events === undefined) throw new Error('no events');
+              await new Promise((resolve) => setTimeout(resolve, 20));
+              return events.openEvents(onEvent, call);
+            },
+          },
+        },
+      })),
+    },
     'that tells the start of a command as its container’s': {
       suite: 'events',
       fails: 'commands that run in a container change nothing',

@@ -483,14 +483,26 @@ describe('events', () => {
       .toBeLessThanOrEqual(1);
   });
 
-  test('of a daemon with another clock are asked for by that clock', async () => {
+  test('are asked for since the call, however long the daemon takes to say what it is', async () => {
+    daemon.on('GET /version', (_, response) => {
+      setTimeout(() => response.end(JSON.stringify(fakeVersion)), 50);
+    });
+    daemon.on('GET /events', (_, response) => void response.writeHead(200).flushHeaders());
+    const calledAtMs = Date.now();
+    const feed = await driver.features.events?.openEvents(() => {}, call());
+    const since = /since=([\d.]+)/.exec(daemon.requests.at(-1) ?? '')?.[1];
+    expect(Number(since) * 1_000 - calledAtMs).toBeLessThan(40);
+    await feed?.[Symbol.asyncDispose]();
+  });
+
+  test('of a daemon with another clock are asked for by that clock, since before the call', async () => {
     daemon.on('GET /version', (_, response) => {
       response.writeHead(200, { 'Api-Version': '1.41', Date: 'Mon, 01 Jan 2024 00:00:00 GMT' });
       response.end(JSON.stringify(fakeVersion));
     });
     daemon.on('GET /events', (_, response) => void response.writeHead(200).flushHeaders());
     const feed = await driver.features.events?.openEvents(() => {}, call());
-    expect(daemon.requests.at(-1)).toContain(`since=${Date.UTC(2024, 0, 1) / 1_000}.000`);
+    expect(daemon.requests.at(-1)).toContain(`since=${Date.UTC(2024, 0, 1) / 1_000 - 1}.000`);
     await feed?.[Symbol.asyncDispose]();
   });
 
@@ -541,7 +553,7 @@ describe('events', () => {
     const asked = daemon.requests.length;
     const feed = await other.features.events?.openEvents(() => {}, call());
     expect(daemon.requests.slice(asked).map((line) => line.split('?')[0])).toEqual(['GET /_ping', 'GET /events']);
-    expect(daemon.requests.at(-1)).toContain(`since=${Date.UTC(2024, 0, 1) / 1_000}.000`);
+    expect(daemon.requests.at(-1)).toContain(`since=${Date.UTC(2024, 0, 1) / 1_000 - 1}.000`);
     await feed?.[Symbol.asyncDispose]();
 
     daemon.on('GET /_ping', sign({ ...signed, Server: 'Docker/25.0.0 (linux)', 'Api-Version': '1.44' }, 'OK'));

@@ -97,18 +97,16 @@ function createDockerDriver({ api, endpoint, daemon, version, trustLabels }: Doc
 
     features: {
       events: {
+        coversOpening: true,
         async openEvents(onEvent, { signal }) {
+          const startedAtMs = Date.now();
           // The daemon may be another version than before: this is where core comes back to it after a loss.
           present = await askDaemonVersion(endpoint, daemon, present, signal);
           api.apiVersion = negotiateApiVersion(present, engine);
           // Docker sends the headers a moment before it subscribes, so they prove nothing yet. Asking for what happened
-          // since now closes the gap; what is told although it was before is only a hint.
-          const since = eventsSince(present.clockSeconds);
-          const query = {
-            filters: { type: ['container'] },
-            ...(since === undefined ? {} : { since: since.toFixed(3) }),
-          };
-          const source = await api.openEvents(query, signal);
+          // since the call closes the gap; what is told although it was before is only a hint.
+          const since = eventsSince(present.clockSeconds, startedAtMs);
+          const source = await api.openEvents({ filters: { type: ['container'] }, since: since.toFixed(3) }, signal);
           return createDaemonEventFeed(source, onEvent, convertDockerEvent, daemon);
         },
       },

@@ -248,8 +248,8 @@ describe('events', () => {
       'exited',
     ]);
     expect(seen.at(-1)).toMatchObject({ action: 'removed', timeMs: 1795439024098 });
-    // By the clock of the recorded replies.
-    expect(replay.requests.at(-1)).toContain(`since=${Date.UTC(2026, 10, 23, 13, 1, 42) / 1_000}`);
+    // By the clock of the recorded replies, which may have been a second behind when the call began.
+    expect(replay.requests.at(-1)).toContain(`since=${Date.UTC(2026, 10, 23, 13, 1, 41) / 1_000}`);
   });
 
   test('are asked for by a map, since a whole second', async () => {

@@ -102,13 +102,12 @@ function createPouchDriver({ api, endpoint, daemon, version, reading }: PouchDri
       events: {
         async openEvents(onEvent, { signal }) {
           // Pouch sends the headers before it subscribes. Asking for what happened since now closes the gap.
-          const since = eventsSince((await askDaemonVersion(endpoint, daemon, version, signal)).clockSeconds);
-          const query = {
-            filters: POUCH_EVENT_FILTERS,
-            ...(since === undefined ? {} : { since: String(Math.floor(since)) }),
-          };
+          const startedAtMs = Date.now();
+          const { clockSeconds } = await askDaemonVersion(endpoint, daemon, version, signal);
+          const since = eventsSince(clockSeconds, startedAtMs);
+          const query = { filters: POUCH_EVENT_FILTERS, since: String(Math.floor(since)) };
           const source = await api.openEvents(query, signal);
-          const sinceMs = Math.floor((since ?? 0) * 1_000);
+          const sinceMs = Math.floor(since * 1_000);
           return createDaemonEventFeed(
             source,
             // It counts in whole seconds: what happened earlier in this one is in the list already.

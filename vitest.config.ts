@@ -52,7 +52,6 @@ export default defineConfig({
           name: 'packaging',
           include: ['tools/packaging/*.test.ts'],
           exclude: ['**/*.matrix.test.ts'],
-          fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 300_000,
         },

@@ -1,8 +1,11 @@
 // @ts-check
 // `npm run bench [-- NAME … --save]`: installs and builds what is missing, starts a private engine, prints tables.
+import { fork } from 'node:child_process';
 import { cpus, release } from 'node:os';
 import { down, labDirectory, up } from '../tools/lab/lab.mjs';
 import { buildPackages, installDependencies } from '../tools/setup/prepare-workspace.mjs';
+
+/** @import { Results } from './measure.mjs' */
 
 const known = [
   'import',
@@ -41,9 +44,7 @@ for (const step of [installDependencies, buildPackages]) {
 }
 console.log(`Node ${process.version}, Linux ${release()}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}`);
 
-/** @param {string} name */
-const load = async (name) => (await import(new URL(`./${name}.mjs`, import.meta.url).href)).default;
-const { printResults, takePrintedResults } = await import('./measure.mjs');
+const { printResults } = await import('./measure.mjs');
 const { currentLoad, saveResults, verdictsOf, writeResultsPage } = await import('./save-results.mjs');
 /** @type {ReturnType<typeof verdictsOf>} */
 const verdicts = [];
@@ -54,10 +55,31 @@ const verdicts = [];
  */
 async function run(name, ...engineArguments) {
   const loadBefore = currentLoad();
-  await (await load(name))(...engineArguments);
-  const results = takePrintedResults();
+  const results = await runAlone(name, engineArguments);
   verdicts.push(...results.flatMap(verdictsOf));
   if (save) saveResults(name, results, loadBefore);
+}
+
+/**
+ * @param {string} name
+ * @param {readonly unknown[]} engineArguments
+ * @returns {Promise<readonly Results[]>}
+ */
+function runAlone(name, engineArguments) {
+  return new Promise((resolve, reject) => {
+    const child = fork(new URL('./run-one.mjs', import.meta.url), [name], { serialization: 'advanced' });
+    /** @type {readonly Results[] | undefined} */
+    let results;
+    child.on('message', (message) => {
+      results = /** @type {readonly Results[]} */ (message);
+    });
+    child.on('error', reject);
+    child.on('close', (code, signal) => {
+      if (results !== undefined && code === 0) resolve(results);
+      else reject(new Error(`the benchmark ${name} ended with ${signal ?? code}`));
+    });
+    child.send([...engineArguments]);
+  });
 }
 
 // `containerd` starts an engine of its own.

@@ -61,7 +61,11 @@ export function openDaemonFolder({ kind, directory, name }) {
     findProcess(role) {
       const record = read().processes[role];
       if (!isAlive(record) || record === undefined) return undefined;
-      return readCommandLine(record.pid).some((argument) => argument.includes(`${path}/`)) ? record : undefined;
+      const commandLine = readCommandLine(record.pid);
+      // For a moment after its start a process has no arguments yet: the kernel closes what it must not inherit, by which
+      // we know that it was started, before it hands them over.
+      const isOurs = commandLine.length === 0 || commandLine.some((argument) => argument.includes(`${path}/`));
+      return isOurs ? record : undefined;
     },
     /**
      * @param {string} role

@@ -56,7 +56,8 @@ export async function startTestLab(engines, count, signal) {
     }
   }
   const CRIKIT_LAB_STATE = directories.map((directory) => join(directory, 'state.json')).join(delimiter);
-  return { environment: { CRIKIT_LAB_STATE }, missing: undefined, end };
+  // Daemons that tests start themselves belong to the run as well: they go with its folders.
+  return { environment: { CRIKIT_LAB_DIR: directories[0], CRIKIT_LAB_STATE }, missing: undefined, end };
 }
 
 /**

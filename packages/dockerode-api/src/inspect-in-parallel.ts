@@ -1,5 +1,11 @@
 import { setMaxListeners } from 'node:events';
-import { type ContainerDetail, type ContainerReference, type DetailOutcome, detailsOneByOne } from '@crikit/core';
+import {
+  type ContainerDetail,
+  type ContainerReference,
+  type DetailOutcome,
+  detailsOneByOne,
+  linkSignals,
+} from '@crikit/core';
 
 /** More inspections at once gain nothing. */
 export const PARALLEL_DETAILS = 16;
@@ -12,17 +18,14 @@ export async function inspectInParallel(
   signal: AbortSignal,
   inspect: (reference: ContainerReference, signal: AbortSignal, timeoutMs: number) => Promise<ContainerDetail>,
 ): Promise<readonly DetailOutcome[]> {
-  const batch = new AbortController();
+  const batch = linkSignals([signal]);
   // Each inspection under way listens; Node takes more than ten for a leak.
   setMaxListeners(PARALLEL_DETAILS, batch.signal);
-  const onAbort = (): void => batch.abort(signal.reason);
-  if (signal.aborted) onAbort();
-  signal.addEventListener('abort', onAbort, { once: true });
   try {
     return await detailsOneByOne(references, PARALLEL_DETAILS, (reference) =>
       inspect(reference, batch.signal, inspectDeadlineMs),
     );
   } finally {
-    signal.removeEventListener('abort', onAbort);
+    batch.unlink();
   }
 }

@@ -6,6 +6,7 @@ import {
   type EngineDriver,
   EngineUnavailableError,
   isNoSuchContainerError,
+  linkSignals,
   PathNotFoundError,
   withDeadline,
 } from '@crikit/core';
@@ -57,10 +58,7 @@ function createPodmanDriver(api: PodmanApi, version: string): EngineDriver {
     features: {
       events: {
         async openEvents(onEvent, { signal }) {
-          const opened = new AbortController();
-          const onAbort = (): void => opened.abort(signal.reason);
-          if (signal.aborted) onAbort();
-          signal.addEventListener('abort', onAbort, { once: true });
+          const opened = linkSignals([signal]);
           try {
             const source = await api.open({
               path: '/events',
@@ -76,7 +74,7 @@ function createPodmanDriver(api: PodmanApi, version: string): EngineDriver {
             });
             return createPodmanEventFeed(source, onEvent, engine);
           } finally {
-            signal.removeEventListener('abort', onAbort);
+            opened.unlink();
           }
         },
       },

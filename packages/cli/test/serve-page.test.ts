@@ -44,8 +44,12 @@ await describeWithChromium('the page of serve', (chromiumPath) => {
 
   const names = (): Promise<string[]> => page.locator('#rows tr td.name').allTextContents();
 
+  // The page draws once a frame.
+  const soon = <Value>(read: () => Promise<Value>) => expect.poll(read, { timeout: 10_000 });
+  const focusedName = (): Promise<string | null> => page.locator('#rows tr:focus td.name').textContent();
+
   test('shows pods with their containers, and the rest, without the token in the address', async () => {
-    expect(await names()).toEqual([
+    await soon(names).toEqual([
       ...['bank/ledger-0', 'ledger', 'shop/web-0', 'web', 'log-sidecar'],
       ...['Containers of no pod', 'alone'],
     ]);
@@ -53,10 +57,10 @@ await describeWithChromium('the page of serve', (chromiumPath) => {
     const badge = page.locator('tr', { hasText: 'log-sidecar' }).locator('.role');
     expect(await badge.textContent()).toBe('sidecar');
     expect(await badge.getAttribute('title')).toContain('name:sidecar');
-    expect(await page.locator('#sources').textContent()).toContain('memory');
-    expect(await page.locator('#node').textContent()).toContain('node-1');
+    await soon(() => page.locator('#sources').textContent()).toContain('memory');
+    await soon(() => page.locator('#node').textContent()).toContain('node-1');
     await page.getByLabel('sandboxes').check();
-    expect((await names()).filter((name) => name === 'sandbox')).toHaveLength(2);
+    await soon(async () => (await names()).filter((name) => name === 'sandbox')).toHaveLength(2);
   });
 
   test('changes appear by themselves: new, ended, gone, and an engine that goes and returns', async () => {
@@ -81,17 +85,17 @@ await describeWithChromium('the page of serve', (chromiumPath) => {
     const filter = page.getByRole('searchbox', { name: 'Filter' });
     const shows = async (text: string, expected: readonly string[]): Promise<void> => {
       await filter.fill(text);
-      await expect.poll(names, { timeout: 10_000 }).toEqual(expected);
+      await soon(names).toEqual(expected);
     };
     await shows('LEDGER', ['bank/ledger-0', 'ledger']);
     await shows('role:sidecar', ['shop/web-0', 'log-sidecar']);
     await shows('ns:shop -role:sidecar', ['shop/web-0', 'web']);
     await shows('image:web:1', ['shop/web-0', 'web']);
     await shows('constructor:x', []);
-    expect(await page.locator('#empty').textContent()).toContain('Nothing fits');
+    await soon(() => page.locator('#empty').textContent()).toContain('Nothing fits');
     await shows('alone', ['Containers of no pod', 'alone']);
     await page.reload();
-    await expect.poll(names, { timeout: 10_000 }).toEqual(['Containers of no pod', 'alone']);
+    await soon(names).toEqual(['Containers of no pod', 'alone']);
   });
 
   test('details tell why, follow changes, and never show a value of the environment', async () => {
@@ -114,10 +118,10 @@ await describeWithChromium('the page of serve', (chromiumPath) => {
   test('everything is done by the keyboard', async () => {
     await page.keyboard.press('/');
     await page.keyboard.type('shop');
-    await expect.poll(names, { timeout: 10_000 }).toEqual(['shop/web-0', 'web', 'log-sidecar']);
+    await soon(names).toEqual(['shop/web-0', 'web', 'log-sidecar']);
     await page.keyboard.press('ArrowDown');
     await page.keyboard.press('ArrowDown');
-    expect(await page.locator('#rows tr:focus td.name').textContent()).toBe('web');
+    await soon(focusedName).toBe('web');
     await page.keyboard.press('Enter');
     const details = page.getByRole('complementary', { name: 'Details' });
     await details.getByRole('heading', { name: 'web' }).waitFor();
@@ -128,11 +132,11 @@ await describeWithChromium('the page of serve', (chromiumPath) => {
     await page.locator('tr', { hasText: 'shop-keeper' }).waitFor({ state: 'detached' });
     await page.keyboard.press('Escape');
     await details.waitFor({ state: 'hidden' });
-    expect(await page.locator('#rows tr:focus td.name').textContent()).toBe('web');
+    await soon(focusedName).toBe('web');
     await page.keyboard.press('Home');
     await page.keyboard.press('ArrowUp');
     await page.keyboard.press('Escape');
-    expect(await page.getByRole('searchbox', { name: 'Filter' }).inputValue()).toBe('');
+    await soon(() => page.getByRole('searchbox', { name: 'Filter' }).inputValue()).toBe('');
   });
 
   test('the text of a container is never markup', async () => {
@@ -141,7 +145,7 @@ await describeWithChromium('the page of serve', (chromiumPath) => {
     await page.locator('tr', { hasText: '<img' }).click();
     await page.getByRole('complementary', { name: 'Details' }).getByRole('heading', { name: evil }).waitFor();
     expect(await page.locator('main img, aside img').count()).toBe(0);
-    expect(await page.title()).toBe('node-1 · crikit');
+    await soon(() => page.title()).toBe('node-1 · crikit');
   });
 
   test('a server that goes, or comes back with another token, is told of, and the last state stays to be read', async () => {

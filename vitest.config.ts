@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    // Few, because the machines that run this have few cores and the engines want some too.
+    // Few, because the machines that run this have few cores and the engines want some too; `npm test` says how many.
     maxWorkers: 2,
     projects: [
       {

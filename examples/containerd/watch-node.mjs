@@ -1,5 +1,5 @@
 // @ts-check
-// What runs on this node's containerd, one command in each container, then ten seconds of changes.
+// What runs on this node's containerd, one command in each container, then three seconds of changes.
 import { connectEngine, isCrikitError } from '@crikit/core';
 import { containerd } from '@crikit/engine-containerd';
 
@@ -18,7 +18,7 @@ try {
         .catch((error) => error.message);
       console.log(`  ${outcome}`);
     }
-    for await (const { action, reference, exitCode } of engine.events({ signal: AbortSignal.timeout(10_000) })) {
+    for await (const { action, reference, exitCode } of engine.events({ signal: AbortSignal.timeout(3_000) })) {
       console.log(`${action} ${reference.id.slice(0, 12)}${exitCode === undefined ? '' : ` with ${exitCode}`}`);
     }
   } finally {

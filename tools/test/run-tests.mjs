@@ -142,7 +142,7 @@ async function runUnitTests() {
   const startedAt = performance.now();
   const outcome = await runCommand(
     'turbo',
-    ['run', 'test', '--continue', '--concurrency=2', '--output-logs=new-only', '--log-prefix=none'],
+    ['run', 'test', '--continue', `--concurrency=${isCi ? 1 : 2}`, '--output-logs=new-only', '--log-prefix=none'],
     {
       cwd: repositoryRoot,
       // In the key of the cache.

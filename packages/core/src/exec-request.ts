@@ -59,8 +59,9 @@ export interface RunningExec extends AsyncDisposable {
   readonly cmd: readonly string[];
   /** Present with `input: 'pipe'`. */
   readonly stdin: Writable | undefined;
+  /** Closes with an error and without an end when the engine loses output. Who does not listen for it is not ended by it. */
   readonly stdout: Readable;
-  /** Ends at once with `tty`. */
+  /** As `stdout`. Ends at once with `tty`. */
   readonly stderr: Readable;
   /** Never rejects: the exit code, or the error with which `exec` would have rejected. */
   readonly result: Promise<{ readonly exitCode: number } | { readonly error: CrikitError }>;

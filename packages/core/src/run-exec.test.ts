@@ -441,6 +441,25 @@ describe('execAsync', () => {
     });
   });
 
+  test('output that the engine loses ends its stream with the error, which nobody has to listen for', async () => {
+    const { engine } = setup((exec) => {
+      exec.stdout.write('half');
+      exec.stdout.destroy(new Error('lost'));
+      exec.stderr.end();
+      exec.exit(0);
+    });
+    const running = await engine.execAsync('c1', { cmd: ['a'] });
+    running.stderr.resume();
+    let hasEnded = false;
+    running.stdout.resume().on('end', () => {
+      hasEnded = true;
+    });
+    await new Promise((resolve) => running.stdout.once('close', resolve));
+    expect(await running.result).toEqual({ exitCode: 0 });
+    expect(running.stdout.errored).toMatchObject({ message: 'lost' });
+    expect(hasEnded).toBe(false);
+  });
+
   test('resizes a terminal only', async () => {
     const sizes: number[][] = [];
     const { engine } = setup(

@@ -509,6 +509,9 @@ class OutputForwarder implements OutputSink {
     });
     this.output.on('drain', () => source.resume());
     this.output.on('close', () => source.resume());
+    // An engine that loses output must not end the process of who does not listen for it: the stream has the error all the
+    // same, and closes without an end.
+    this.output.on('error', () => {});
     this.done = new Promise((resolve) => {
       finished(source, { writable: false }, (error) => {
         if (error != null && !this.output.writableEnded) this.output.destroy(error);

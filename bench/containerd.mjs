@@ -83,7 +83,7 @@ async function benchExec({ socketPath, directory }, engine, id) {
     ['ctr tasks exec', median(times.ctr ?? []), ...verdict(ratio(ours, times.ctr ?? []), '<=', 0.65)],
     ...(hasCrictl ? [['crictl exec', median(times.crictl ?? []), ratio(ours, times.crictl ?? []), '', '']] : []),
   ]);
-  printResults('what of it containerd takes, whoever calls (ms)', [
+  printResults('of it, the two calls to containerd that it cannot do without (ms)', [
     ['what', 'median', 'over runc exec'],
     ['its Exec and Start calls', median(bareCalls), ratio(bareCalls, runc)],
   ]);

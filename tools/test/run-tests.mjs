@@ -153,7 +153,7 @@ async function runUnitTests() {
   );
   announceEnd(name, startedAt, outcome);
   const told = packages.map((folder, index) =>
-    readTestReport(folder, paths[index] ?? '', { ok: true, reason: undefined }),
+    readTestReport(folder, paths[index] ?? '', { ok: true, reason: outcome.reason }),
   );
   reports.push(...told);
   testReports.push(...told);

@@ -10,7 +10,8 @@ export function median(values) {
 }
 
 /**
- * Runs the contestants in turn, `rounds` times, so that a machine that drifts does so for all of them alike.
+ * Runs the contestants `rounds` times: each once in a round, so that a machine that drifts does so for all of them alike,
+ * and in an order by lot, so that none always bears what the same other one has left behind.
  * @param {Readonly<Record<string, () => Promise<unknown>>>} contestants
  * @param {{ rounds: number, warmUps?: number }} options
  * @returns {Promise<Record<string, number[]>>} milliseconds
@@ -19,7 +20,7 @@ export async function inTurn(contestants, { rounds, warmUps = 2 }) {
   /** @type {Record<string, number[]>} */
   const times = {};
   for (let round = -warmUps; round < rounds; round += 1) {
-    for (const [name, run] of Object.entries(contestants)) {
+    for (const [name, run] of drawLots(Object.entries(contestants))) {
       const start = process.hrtime.bigint();
       await run();
       const elapsedMs = Number(process.hrtime.bigint() - start) / 1e6;
@@ -28,6 +29,17 @@ export async function inTurn(contestants, { rounds, warmUps = 2 }) {
     }
   }
   return times;
+}
+
+/**
+ * @template Item
+ * @param {readonly Item[]} items
+ */
+function drawLots(items) {
+  return items
+    .map((item) => ({ item, lot: Math.random() }))
+    .sort((a, b) => a.lot - b.lot)
+    .map(({ item }) => item);
 }
 
 /**

@@ -49,6 +49,7 @@ export function createContainerEngine(
   setMaxListeners(0, closing.signal);
   const engine = driver.id;
   let closed: Promise<void> | undefined;
+  let machinery: typeof import('./machinery.js') | undefined;
   const execContext: ExecContext = {
     driver,
     hostRoot: options.hostRoot ?? defaultHostRoot(),
@@ -148,8 +149,9 @@ export function createContainerEngine(
       const reference = referenceOf(container);
       return trace('exec', { engine, container: reference.id, command: request.cmd }, async () => {
         if (request.reuse === true) return (await openPool()).exec(reference, request);
-        const { runExec } = await import('./machinery.js');
-        return runExec(execContext, reference, request);
+        // An import takes its time even when the module is loaded.
+        machinery ??= await import('./machinery.js');
+        return machinery.runExec(execContext, reference, request);
       });
     },
 

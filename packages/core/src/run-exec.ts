@@ -414,9 +414,12 @@ async function afterStreams(exit: Promise<unknown>, sinks: readonly OutputSink[]
     const times = sinks.map((sink) => sink.quietSince());
     const silent = times.every((time) => time !== undefined && Date.now() - Math.max(time, exitAt) >= silenceGraceMs);
     if (silent) return;
-    const controller = new AbortController();
-    await Promise.race([allDone, delay(silenceGraceMs / 8, undefined, { signal: controller.signal }).catch(() => {})]);
-    controller.abort();
+    let timer: NodeJS.Timeout | undefined;
+    const looksAgain = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, silenceGraceMs / 8);
+    });
+    await Promise.race([allDone, looksAgain]);
+    clearTimeout(timer);
   }
   await exit;
 }

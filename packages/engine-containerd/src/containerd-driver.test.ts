@@ -358,6 +358,49 @@ describe('an exec', () => {
     expect(calls.filter((call) => call === 'Tasks.Start')).toHaveLength(1);
   });
 
+  test('in a container of a pod, whose record stays as it is, asks for that once', async () => {
+    const container = recordedContainer('two-app');
+    const { calls } = driverOf(answersOf([container]), ['k8s.io'], fifos);
+    for (let run = 0; run < 2; run += 1) {
+      const handle = await driver.startExec(named(container.id), request, { signal });
+      expect(await handle.exit).toEqual({ kind: 'exited', exitCode: 0 });
+    }
+    expect(calls.filter((call) => call === 'Containers.Get')).toHaveLength(1);
+  });
+
+  test('in a container of a pod that is gone since says so', async () => {
+    const container = recordedContainer('two-app');
+    const answers = answersOf([container]);
+    let gone = false;
+    driverOf(
+      {
+        ...answers,
+        'Containers.Get': () => (gone ? notFound() : { container }),
+        'Tasks.Exec': (asked) => (gone ? notFound() : answers['Tasks.Exec'](asked)),
+      },
+      ['k8s.io'],
+      fifos,
+    );
+    await (await driver.startExec(named(container.id), request, { signal })).exit;
+    gone = true;
+    const started = driver.startExec(named(container.id), request, { signal });
+    await expect(started).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+
+  test('whose pipes cannot be opened is not started, and deleted', async () => {
+    const missing = join(folder, 'missing');
+    const unlink = (): void => {};
+    const broken: ExecFifos = {
+      kind: 'fifo',
+      take: async (count) => Array.from({ length: count }, () => ({ path: missing, shimPath: missing, unlink })),
+      close: async () => {},
+    };
+    const { calls } = driverOf(answersOf([plainContainer('c')]), ['k8s.io'], broken);
+    await expect(driver.startExec(named('c'), request, { signal })).rejects.toMatchObject({ applied: 'no' });
+    await expect.poll(() => calls).toContain('Tasks.DeleteProcess');
+    expect(calls).not.toContain('Tasks.Start');
+  });
+
   test('whose start fails is deleted, and the zero that containerd then tells is not believed', async () => {
     const answers = answersOf([plainContainer('c')]);
     const failed = (): never => {

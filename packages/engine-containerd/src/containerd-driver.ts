@@ -295,13 +295,15 @@ export function createContainerdDriver(parts: ContainerdDriverParts): EngineDriv
     signal: AbortSignal,
   ): Promise<ExecHandle> => {
     const what = `start ${JSON.stringify(request.cmd[0])} in container ${reference.id}`;
-    const current = getRecord(reference, signal).catch(async (error: unknown) => {
-      if (codeOf(error) === grpcStatus.notFound) await refuseSandbox(reference, what, signal);
-      throw mapContainerdError(error, { engine, what, changes: false });
-    });
-    current.catch(() => {});
-    // What is known from before nearly always still holds, and then the look costs no time.
-    const record = records.find(reference.scope, reference.id) ?? (await current);
+    let current: Promise<ContainerRecord> | undefined;
+    const confirm = (): Promise<ContainerRecord> => {
+      current ??= getRecord(reference, signal).catch(async (error: unknown) => {
+        if (codeOf(error) === grpcStatus.notFound) await refuseSandbox(reference, what, signal);
+        throw mapContainerdError(error, { engine, what, changes: false });
+      });
+      return current;
+    };
+    const record = records.find(reference.scope, reference.id) ?? (await confirm());
     if (request.stdin && fifos.kind === 'file') {
       throw new UnsupportedError(`Could not ${what}: without a program that makes pipes there is no stdin.`, {
         engine,
@@ -322,12 +324,12 @@ export function createContainerdDriver(parts: ContainerdDriverParts): EngineDriv
     };
     const start = async (of: ContainerRecord): Promise<ExecHandle | undefined> => {
       const user = await userOf(request.user ?? '0', of, signal).catch(async (error: unknown) => {
-        await current;
+        await confirm();
         throw mapContainerdError(error, { engine, what, changes: false });
       });
-      return startContainerdExec(context, of, current, user, request, signal);
+      return startContainerdExec(context, of, confirm, user, request, signal);
     };
-    const handle = (await start(record)) ?? (await start(await current));
+    const handle = (await start(record)) ?? (await start(await confirm()));
     if (handle !== undefined) return handle;
     throw new ProtocolError(`Could not ${what}: the container changes all the time.`, {
       engine,

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { constants as system } from 'node:os';
 import { finished, Readable, Writable } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   ContainerNotRunningError,
   type DriverExecRequest,
@@ -13,7 +14,7 @@ import type { ContainerRecord } from './container-records.js';
 import type { ExecUser } from './container-users.js';
 import type { ContainerdClient } from './containerd-client.js';
 import type { ExecFifos } from './exec-fifos.js';
-import { type ExecStreams, openExecStreams } from './exec-streams.js';
+import { type ExecStreams, reserveExecStreams } from './exec-streams.js';
 import { Tasks, type WaitResponse } from './generated/tasks_pb.js';
 import {
   closedError,
@@ -43,13 +44,13 @@ const lostGraceMs = 30_000;
 const reconnectStepMs = 1_000;
 
 /**
- * `current` is the record as the daemon has it now, which may still be on its way: nothing starts before it is there.
- * Undefined when it turns out to be another than `record`; nothing was started then.
+ * `confirm` gives the record as the daemon has it now; nothing starts before it has, unless the record cannot have changed.
+ * Undefined when it is another than `record`; nothing was started then.
  */
 export async function startContainerdExec(
   context: ExecContext,
   record: ContainerRecord,
-  current: Promise<ContainerRecord>,
+  confirm: () => Promise<ContainerRecord>,
   user: ExecUser,
   request: DriverExecRequest,
   signal: AbortSignal,
@@ -58,7 +59,7 @@ export async function startContainerdExec(
   const { namespace, id: containerId } = record;
   const execId = `crikit-${randomBytes(12).toString('hex')}`;
   const ids = { containerId, execId };
-  const streams = await openExecStreams(fifos, {
+  const reserved = await reserveExecStreams(fifos, {
     stdin: request.stdin,
     stderr: !request.tty,
     tty: request.tty,
@@ -67,56 +68,78 @@ export async function startContainerdExec(
       await client.call(Tasks.method.closeIO, { ...ids, stdin: true }, options);
     },
   });
+  let streams: ExecStreams | undefined;
   const deleteProcess = (): Promise<unknown> =>
     client
       .call(Tasks.method.deleteProcess, ids, { namespace, timeoutMs: cleanUpDeadlineMs })
       // It may never have been there, and containerd forgets it with the container.
       .catch(() => {});
 
+  const makeProcess = async (): Promise<void> => {
+    try {
+      await client.call(
+        Tasks.method.exec,
+        {
+          ...ids,
+          stdin: reserved.stdin ?? '',
+          stdout: reserved.stdout,
+          // Not empty unless there is a terminal: some releases then mix it into stdout, others lose it.
+          stderr: reserved.stderr ?? '',
+          terminal: request.tty,
+          spec: { typeUrl: processType, value: Buffer.from(JSON.stringify(createProcess(record, user, request))) },
+        },
+        { namespace, signal },
+      );
+    } catch (error) {
+      if (mayHaveHappened(error)) context.background(deleteProcess());
+      if (codeOf(error) !== grpcStatus.notFound) throw error;
+      await confirm();
+      // The container is there, so what is missing is its task.
+      throw notRunning(engine, containerId, error);
+    }
+  };
+
   try {
     return await context.limitStarts(record.cri?.sandboxId ?? containerId, signal, async () => {
-      await client
-        .call(
-          Tasks.method.exec,
-          {
-            ...ids,
-            stdin: streams.stdin?.path ?? '',
-            stdout: streams.stdout.path,
-            // Not empty unless there is a terminal: some releases then mix it into stdout, others lose it.
-            stderr: streams.stderr?.path ?? '',
-            terminal: request.tty,
-            spec: { typeUrl: processType, value: Buffer.from(JSON.stringify(createProcess(record, user, request))) },
-          },
-          { namespace, signal },
-        )
-        .catch(async (error: unknown) => {
-          if (mayHaveHappened(error)) context.background(deleteProcess());
-          if (codeOf(error) !== grpcStatus.notFound) throw error;
-          await current;
-          // The container is there, so what is missing is its task.
-          throw notRunning(engine, containerId, error);
-        });
-      const isCurrent = await current.then(
-        (now) => now === record,
-        (error: unknown) => {
-          context.background(deleteProcess());
-          throw error;
-        },
-      );
+      const making = makeProcess();
+      making.catch(() => {});
+      // What is done now, the daemon does not wait for: its request is on its way.
+      await nextTurn();
+      let isCurrent: boolean;
+      try {
+        const confirmed = isFixed(record) ? Promise.resolve(record) : confirm();
+        confirmed.catch(() => {});
+        streams = reserved.open();
+        await making;
+        isCurrent = (await confirmed) === record;
+      } catch (error) {
+        context.background(making.then(deleteProcess, () => {}));
+        throw error;
+      }
       if (!isCurrent) {
         context.background(deleteProcess());
         streams.destroy();
         return undefined;
       }
       const life = linkSignals([context.closing]);
-      // Asked before the start: dockerd deletes the execs in its namespace as soon as they end, its own or not. After a
-      // start that fails the answer is a zero that means nothing.
-      const waiting = client.call(Tasks.method.wait, ids, { namespace, signal: life.signal });
-      waiting.catch(() => {}).finally(life.unlink);
+      // After a start that fails the answer is a zero that means nothing.
+      const wait = (): Promise<WaitResponse> => {
+        const answer = client.call(Tasks.method.wait, ids, { namespace, signal: life.signal });
+        answer.catch(() => {}).finally(life.unlink);
+        return answer;
+      };
+      // dockerd deletes the execs in its namespace as soon as they end, its own or not. Nobody does so to a pod's.
+      const early = isFixed(record) ? undefined : wait();
       try {
-        const { pid } = await client.call(Tasks.method.start, ids, { namespace, signal });
-        streams.unlink();
-        return createExecHandle(context, record, execId, request, streams, pid, waiting, deleteProcess);
+        const starting = client.call(Tasks.method.start, ids, { namespace, signal });
+        starting.catch(() => {});
+        await nextTurn();
+        const waiting = early ?? wait();
+        const streamsEnded = whenEnded(streams);
+        const { pid } = await starting;
+        const { unlink } = streams;
+        context.background(nextTurn().then(unlink));
+        return createExecHandle(context, record, execId, request, streams, streamsEnded, pid, waiting, deleteProcess);
       } catch (error) {
         life.abort();
         // Given up in the middle, it may be starting right now.
@@ -136,7 +159,8 @@ export async function startContainerdExec(
       }
     });
   } catch (error) {
-    streams.destroy();
+    if (streams === undefined) reserved.release();
+    else streams.destroy();
     throw mapContainerdError(error, {
       engine,
       what: `start ${JSON.stringify(request.cmd[0])} in container ${containerId}`,
@@ -144,6 +168,11 @@ export async function startContainerdExec(
       changes: false,
     });
   }
+}
+
+/** The CRI draws an id at random for each of its containers, and changes no more of their specs than the resources. */
+function isFixed(record: ContainerRecord): boolean {
+  return record.cri?.kind === 'container';
 }
 
 function notRunning(engine: string, containerId: string, cause: unknown): ContainerNotRunningError {
@@ -179,6 +208,7 @@ function createExecHandle(
   execId: string,
   request: DriverExecRequest,
   streams: ExecStreams,
+  streamsEnded: Promise<unknown>,
   pid: number,
   waiting: Promise<WaitResponse>,
   deleteProcess: () => Promise<unknown>,
@@ -188,8 +218,6 @@ function createExecHandle(
   const ids = { containerId, execId };
   let hasExited = false;
   let isDisposed = false;
-  const outputs = [streams.stdout, ...(streams.stderr === undefined ? [] : [streams.stderr])];
-  const streamsEnded = Promise.all(outputs.map(hasEnded));
   let dispose = (): void => {};
   const disposed = new Promise<void>((resolve) => {
     dispose = resolve;
@@ -207,6 +235,8 @@ function createExecHandle(
       if (context.closing.aborted) return;
       // Deleting closes the pipes in the shim, so output that is still in them comes first. Files have no end to wait for.
       if (context.fifos.kind === 'fifo') await Promise.race([streamsEnded, disposed]);
+      // Who waits for the end is told first.
+      await nextTurn();
       if (ended.kind === 'exited') await deleteProcess();
       streams.sourceEnded();
     })(),
@@ -304,10 +334,16 @@ async function waitForExit(
   }
 }
 
-function hasEnded(stream: ExecStreams['stdout']): Promise<void> {
-  return new Promise((resolve) => {
-    finished(stream, { writable: false }, () => resolve());
-  });
+function whenEnded({ stdout, stderr }: ExecStreams): Promise<unknown> {
+  const outputs = stderr === undefined ? [stdout] : [stdout, stderr];
+  return Promise.all(
+    outputs.map(
+      (output) =>
+        new Promise<void>((resolve) => {
+          finished(output, { writable: false }, () => resolve());
+        }),
+    ),
+  );
 }
 
 function notStarted(id: string, request: DriverExecRequest, error: ReturnType<typeof mapStartFailure>): ExecHandle {

@@ -40,6 +40,8 @@ export interface ExecFifosOptions {
 
 const batch = 24;
 const refillBelow = 9;
+/** Starting a program holds this thread up: not right when an exec has taken its pipes. */
+const refillDelayMs = 5;
 
 /** Makes the folder and the first pipes. Never rejects: what is wrong is told by `take`, and to the logger now. */
 export async function createExecFifos(options: ExecFifosOptions): Promise<ExecFifos> {
@@ -51,6 +53,7 @@ export async function createExecFifos(options: ExecFifosOptions): Promise<ExecFi
   let kind: ExecFifos['kind'] = 'fifo';
   let broken: Error | undefined;
   let refilling: Promise<void> | undefined;
+  let refillTimer: NodeJS.Timeout | undefined;
   let closed = false;
 
   try {
@@ -132,11 +135,17 @@ export async function createExecFifos(options: ExecFifosOptions): Promise<ExecFi
         });
         taken.push(...ready.splice(0, count - taken.length));
       }
-      if (ready.length < refillBelow && !closed) refill(batch).catch(() => {});
+      if (ready.length < refillBelow && !closed) {
+        refillTimer ??= setTimeout(() => {
+          refillTimer = undefined;
+          if (ready.length < refillBelow) refill(batch).catch(() => {});
+        }, refillDelayMs).unref();
+      }
       return taken.map(pathOf);
     },
     async close() {
       closed = true;
+      clearTimeout(refillTimer);
       await refilling?.catch(() => {});
       await rm(folder, { recursive: true, force: true }).catch(() => {});
     },

@@ -12,9 +12,9 @@ import {
 } from './exec-fifos.js';
 
 export interface ExecStreams {
-  readonly stdin: (Writable & { readonly path: string }) | undefined;
-  readonly stdout: Readable & { readonly path: string };
-  readonly stderr: (Readable & { readonly path: string }) | undefined;
+  readonly stdin: Writable | undefined;
+  readonly stdout: Readable;
+  readonly stderr: Readable | undefined;
   /** The process has its ends open: the names are not needed any more. */
   unlink(): void;
   /** The shim has written all there is; only files need to be told. */
@@ -30,35 +30,60 @@ export interface WantedStreams {
   readonly closeStdin: () => Promise<void>;
 }
 
-export async function openExecStreams(fifos: ExecFifos, wanted: WantedStreams): Promise<ExecStreams> {
+/** Paths for the shim, of streams that are not open yet. */
+export interface ReservedStreams {
+  readonly stdin: string | undefined;
+  readonly stdout: string;
+  readonly stderr: string | undefined;
+  /** Throws when a stream cannot be opened; the names are gone then. */
+  open(): ExecStreams;
+  /** Instead of `open`. */
+  release(): void;
+}
+
+export async function reserveExecStreams(fifos: ExecFifos, wanted: WantedStreams): Promise<ReservedStreams> {
   const paths = await fifos.take(1 + (wanted.stderr ? 1 : 0) + (wanted.stdin ? 1 : 0));
-  const [stdoutPath, ...others] = paths as [ExecPath, ...ExecPath[]];
-  const stderrPath = wanted.stderr ? others.shift() : undefined;
-  const stdinPath = others.shift();
+  const [stdout, ...others] = paths as [ExecPath, ...ExecPath[]];
+  const stderr = wanted.stderr ? others.shift() : undefined;
+  const stdin = others.shift();
+  const unlink = (): void => {
+    for (const path of paths) path.unlink();
+  };
+  return {
+    stdin: stdin?.shimPath,
+    stdout: stdout.shimPath,
+    stderr: stderr?.shimPath,
+    open: () => openExecStreams(fifos.kind, { stdin, stdout, stderr }, wanted, unlink),
+    release: unlink,
+  };
+}
+
+function openExecStreams(
+  kind: ExecFifos['kind'],
+  paths: { readonly stdin: ExecPath | undefined; readonly stdout: ExecPath; readonly stderr: ExecPath | undefined },
+  wanted: WantedStreams,
+  unlink: () => void,
+): ExecStreams {
   const files: FileTail[] = [];
   const open: (Readable | Writable)[] = [];
-  const openOutput = (path: ExecPath): Readable & { readonly path: string } => {
+  const openOutput = ({ path }: ExecPath): Readable => {
     let stream: Readable;
-    if (fifos.kind === 'fifo') {
-      const fd = openFifoReader(path.path);
-      stream = new Socket({ fd, readable: true, writable: false });
+    if (kind === 'fifo') {
+      stream = new Socket({ fd: openFifoReader(path), readable: true, writable: false });
     } else {
-      const tail = createFileTail(path.path);
+      const tail = createFileTail(path);
       files.push(tail);
       stream = tail.output;
     }
     open.push(stream);
-    return Object.assign(stream, { path: path.shimPath });
-  };
-  const unlink = (): void => {
-    for (const path of paths) path.unlink();
+    return stream;
   };
   try {
-    const stdout = openOutput(stdoutPath);
-    const stderr = stderrPath === undefined ? undefined : openOutput(stderrPath);
-    let stdin: (Writable & { path: string }) | undefined;
-    if (stdinPath !== undefined) {
-      stdin = Object.assign(createStdin(stdinPath.path, wanted), { path: stdinPath.shimPath });
+    const stdout = openOutput(paths.stdout);
+    const stderr = paths.stderr === undefined ? undefined : openOutput(paths.stderr);
+    let stdin: Writable | undefined;
+    if (paths.stdin !== undefined) {
+      stdin = createStdin(paths.stdin.path, wanted);
       open.push(stdin);
     }
     return {

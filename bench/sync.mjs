@@ -8,7 +8,7 @@ import { inTurn, median, printResults, ratio, verdict } from './measure.mjs';
 // Most of the store's code runs once in a sync, an HTTP client's hundreds of times: what is compared is what both take when
 // all of it is compiled.
 const warmUps = 40;
-const rounds = 40;
+const rounds = 80;
 
 /** @param {{ socketPath: string }} lab */
 export default async function benchSync({ socketPath }) {

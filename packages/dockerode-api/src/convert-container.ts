@@ -18,6 +18,8 @@ export interface InspectReading extends ListItemReading {
   readonly withheld: ContainerDetail['withheld'];
 }
 
+type Writable<Value> = { -readonly [Key in keyof Value]: Value[Key] };
+
 /** `revision` is left to the caller, who remembers what was inspected before. */
 export function convertListItem(
   item: DaemonListItem,
@@ -38,6 +40,7 @@ export function convertListItem(
 export function convertInspect(
   inspect: DaemonInspect,
   read: (name: string, inspect: DaemonInspect) => InspectReading,
+  revision?: string,
 ): ContainerDetail {
   const { State: state, Config: config = {}, HostConfig: hostConfig = {} } = inspect;
   const name = withoutSlash(inspect.Name ?? '');
@@ -45,32 +48,37 @@ export function convertInspect(
   const runtime = shortRuntimeName(hostConfig.Runtime);
   const pid = state.Pid !== undefined && state.Pid > 0 ? state.Pid : undefined;
   const mergedDir = inspect.GraphDriver?.Data?.MergedDir;
-  return {
+  // Filled in one by one: a node's first look makes hundreds of these.
+  const detail: Writable<ContainerDetail> = {
     reference: { scope: '', id: inspect.Id },
     name,
     labels: config.Labels ?? {},
     status,
-    ...text('image', config.Image),
-    ...(kubernetes === undefined ? {} : { kubernetes }),
     env: environmentMap(config.Env ?? []),
-    ...text('hostname', config.Hostname),
-    ...text('runtime', runtime),
-    ...text('networkMode', hostConfig.NetworkMode),
-    ...text('pidMode', hostConfig.PidMode),
-    ...text('logPath', inspect.LogPath),
-    // It is a mount, and there only while the container has a process: before and after, its place is an empty folder.
-    ...(pid !== undefined && isRuncLikeRuntime(runtime) ? text('mergedDir', mergedDir) : {}),
     mounts: convertMounts(inspect.Mounts ?? []),
-    ...(pid === undefined ? {} : { pid }),
-    ...text('startedAt', isZeroTime(state.StartedAt) ? undefined : state.StartedAt),
-    ...((status === 'exited' || status === 'dead') && state.ExitCode !== undefined ? { exitCode: state.ExitCode } : {}),
     withheld,
   };
+  if (revision !== undefined) detail.revision = revision;
+  if (kubernetes !== undefined) detail.kubernetes = kubernetes;
+  if (isText(config.Image)) detail.image = config.Image;
+  if (isText(config.Hostname)) detail.hostname = config.Hostname;
+  if (isText(runtime)) detail.runtime = runtime;
+  if (isText(hostConfig.NetworkMode)) detail.networkMode = hostConfig.NetworkMode;
+  if (isText(hostConfig.PidMode)) detail.pidMode = hostConfig.PidMode;
+  if (isText(inspect.LogPath)) detail.logPath = inspect.LogPath;
+  if (isText(state.StartedAt) && !isZeroTime(state.StartedAt)) detail.startedAt = state.StartedAt;
+  if (pid !== undefined) {
+    detail.pid = pid;
+    // It is a mount, and there only while the container has a process: before and after, its place is an empty folder.
+    if (isText(mergedDir) && isRuncLikeRuntime(runtime)) detail.mergedDir = mergedDir;
+  }
+  if ((status === 'exited' || status === 'dead') && state.ExitCode !== undefined) detail.exitCode = state.ExitCode;
+  return detail;
 }
 
 /** Go's time for "never": `0001-01-01T00:00:00Z`. */
-function isZeroTime(time: string | undefined): boolean {
-  return time === undefined || time === '' || time.startsWith('0001-');
+function isZeroTime(time: string): boolean {
+  return time.startsWith('0001-');
 }
 
 /** A container that others link to lists their names for it too, as `/other/alias`. */
@@ -88,12 +96,13 @@ export function shortRuntimeName(runtime: string | undefined): string | undefine
 }
 
 function convertMounts(mounts: NonNullable<DaemonInspect['Mounts']>): MountPoint[] {
-  return mounts.flatMap(({ Source: source, Destination: destination, RW: readWrite }) =>
+  const converted: MountPoint[] = [];
+  for (const { Source: source, Destination: destination, RW: readWrite } of mounts) {
     // A tmpfs has no place on the host.
-    source === undefined || source === '' || destination === undefined
-      ? []
-      : [{ source, destination, readWrite: readWrite === true }],
-  );
+    if (source === undefined || source === '' || destination === undefined) continue;
+    converted.push({ source, destination, readWrite: readWrite === true });
+  }
+  return converted;
 }
 
 function environmentMap(lines: readonly string[]): Record<string, string> {
@@ -105,6 +114,6 @@ function environmentMap(lines: readonly string[]): Record<string, string> {
   );
 }
 
-function text<Name extends string>(name: Name, value: unknown): { readonly [key in Name]?: string } {
-  return typeof value === 'string' && value !== '' ? ({ [name]: value } as { [key in Name]: string }) : {};
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value !== '';
 }

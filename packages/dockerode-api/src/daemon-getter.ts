@@ -50,7 +50,8 @@ export function createDaemonGetter(endpoint: ReachableEndpoint): DaemonGetter {
         response.on('error', (error) => settle(() => reject(error)));
         response.on('end', () => {
           const status = response.statusCode ?? 0;
-          const body = parse(Buffer.concat(chunks).toString());
+          const [only] = chunks;
+          const body = parse((chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks)).toString());
           settle(() => (status < 300 ? resolve(body) : reject(refused(status, body))));
         });
       });

@@ -14,7 +14,7 @@ const [sandbox, main] = inspected.map((reply) => readInspect(reply, { product: '
 const podUid = '7ce28a7d-a3a7-4a71-bb5f-696520840e62';
 
 describe('a container that cri-dockerd made', () => {
-  const detail = convertDockerDetail(main, false);
+  const detail = convertDockerDetail(main, false, 'r');
 
   test('has the marks of its pod from its name', () => {
     expect(detail.kubernetes).toEqual({
@@ -57,7 +57,7 @@ describe('a container that cri-dockerd made', () => {
   });
 
   test('has a sandbox without container name and sandbox id', () => {
-    expect(convertDockerDetail(sandbox, false).kubernetes).toEqual({
+    expect(convertDockerDetail(sandbox, false, 'r').kubernetes).toEqual({
       kind: 'sandbox',
       podUid,
       namespace: 'labd',
@@ -68,7 +68,7 @@ describe('a container that cri-dockerd made', () => {
 });
 
 describe('a detail', () => {
-  const withParts = (parts: Partial<DaemonInspect>) => convertDockerDetail({ ...main, ...parts }, false);
+  const withParts = (parts: Partial<DaemonInspect>) => convertDockerDetail({ ...main, ...parts }, false, 'r');
 
   test('of an ended container has an exit code, and neither pid nor merged directory', () => {
     const detail = withParts({ State: { ...main.State, Status: 'exited', Pid: 0, ExitCode: 137 } });

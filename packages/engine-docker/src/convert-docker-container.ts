@@ -2,7 +2,7 @@ import type { ContainerDetail, ContainerStatus, ContainerSummary } from '@crikit
 import { convertInspect, convertListItem, type DaemonInspect, type DaemonListItem } from '@crikit/dockerode-api';
 import { readDockerMarks } from './docker-kubernetes-marks.js';
 
-/** `revision` is left to the caller, who remembers what was inspected before. */
+/** Without a `revision`: who remembers what was inspected before adds it. */
 export function convertDockerSummary(item: DaemonListItem, trustLabels: boolean): ContainerSummary {
   return convertListItem(item, (name) => ({
     status: convertDockerStatus(item.State),
@@ -10,12 +10,16 @@ export function convertDockerSummary(item: DaemonListItem, trustLabels: boolean)
   }));
 }
 
-export function convertDockerDetail(inspect: DaemonInspect, trustLabels: boolean): ContainerDetail {
-  return convertInspect(inspect, (name) => ({
-    status: convertDockerStatus(inspect.State.Status),
-    kubernetes: readDockerMarks(name, inspect.Config?.Labels ?? {}, trustLabels),
-    withheld: {},
-  }));
+export function convertDockerDetail(inspect: DaemonInspect, trustLabels: boolean, revision: string): ContainerDetail {
+  return convertInspect(
+    inspect,
+    (name) => ({
+      status: convertDockerStatus(inspect.State.Status),
+      kubernetes: readDockerMarks(name, inspect.Config?.Labels ?? {}, trustLabels),
+      withheld: {},
+    }),
+    revision,
+  );
 }
 
 const statuses: ReadonlyMap<string, ContainerStatus> = new Map([

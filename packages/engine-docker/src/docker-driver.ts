@@ -73,7 +73,7 @@ function createDockerDriver({ api, endpoint, daemon, version, trustLabels }: Doc
   ): Promise<ContainerDetail> => {
     const askedAtMs = performance.now();
     const inspect = await api.inspectContainer(of.id, signal, timeoutMs);
-    return { ...convertDockerDetail(inspect, trustLabels), revision: revisions.remember(inspect, askedAtMs) };
+    return convertDockerDetail(inspect, trustLabels, revisions.remember(inspect, askedAtMs));
   };
 
   return {

@@ -34,7 +34,7 @@ export function createDockerRevisions(): DockerRevisions {
     remember(inspect, askedAtMs) {
       const { Status: state, StartedAt, FinishedAt, ExitCode: exitCode, Pid: pid } = inspect.State;
       const name = inspect.Name ?? '';
-      const revision = [state, StartedAt, FinishedAt, exitCode, pid, name].join('|');
+      const revision = `${state}|${StartedAt ?? ''}|${FinishedAt ?? ''}|${exitCode ?? ''}|${pid ?? ''}|${name}`;
       remembered.set(inspect.Id, { revision, name, state, exitCode, knownAtMs: askedAtMs });
       return revision;
     },

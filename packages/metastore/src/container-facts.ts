@@ -3,6 +3,7 @@ import {
   type ContainerDetail,
   type ContainerEngine,
   type ContainerReference,
+  type ContainerState,
   type ContainerSummary,
   type CrikitError,
   hostPath,
@@ -25,6 +26,8 @@ export interface ContainerFacts {
   readonly failure?: CrikitError;
 }
 
+type Writable<Value> = { -readonly [Key in keyof Value]: Value[Key] };
+
 /** Identity of a container over all engines of a store. */
 export function containerKey(engineId: string, { scope, id }: ContainerReference): string {
   return `${engineId}|${scope}|${id}`;
@@ -39,33 +42,33 @@ export function convertDetailToContainer(
   const detail: Partial<ContainerDetail> = 'env' in told ? told : {};
   const { reference, name, labels, status, image } = told;
   const { hostname, runtime, networkMode, pidMode, logPath, mergedDir, startedAt, exitCode } = detail;
-  return Object.freeze({
+  const state: Writable<ContainerState> = { status, pid: detail.pid ?? 0 };
+  if (exitCode !== undefined) state.exitCode = exitCode;
+  if (startedAt !== undefined) state.startedAt = startedAt;
+  // Filled in one by one: a node's first look makes hundreds of these.
+  const container: Writable<Container> = {
     engineId: engine.id,
     engineType: engine.type,
     scope: reference.scope,
     id: reference.id,
     shortId: shortContainerId(reference.id),
     name,
-    state: Object.freeze({
-      status,
-      pid: detail.pid ?? 0,
-      ...(exitCode === undefined ? {} : { exitCode }),
-      ...(startedAt === undefined ? {} : { startedAt }),
-    }),
+    state: Object.freeze(state),
     labels: Object.freeze({ ...labels }),
     env: Object.freeze({ ...detail.env }),
     mounts: Object.freeze(
       (detail.mounts ?? []).map((mount) => Object.freeze({ ...mount, source: belowHostRoot(hostRoot, mount.source) })),
     ),
     withheld: Object.freeze({ ...detail.withheld }),
-    ...(image === undefined ? {} : { image }),
-    ...(hostname === undefined ? {} : { hostname }),
-    ...(runtime === undefined ? {} : { runtime }),
-    ...(networkMode === undefined ? {} : { networkMode }),
-    ...(pidMode === undefined ? {} : { pidMode }),
-    ...(logPath === undefined ? {} : { logPath: belowHostRoot(hostRoot, logPath) }),
-    ...(mergedDir === undefined ? {} : { mergedDir: belowHostRoot(hostRoot, mergedDir) }),
-  });
+  };
+  if (image !== undefined) container.image = image;
+  if (hostname !== undefined) container.hostname = hostname;
+  if (runtime !== undefined) container.runtime = runtime;
+  if (networkMode !== undefined) container.networkMode = networkMode;
+  if (pidMode !== undefined) container.pidMode = pidMode;
+  if (logPath !== undefined) container.logPath = belowHostRoot(hostRoot, logPath);
+  if (mergedDir !== undefined) container.mergedDir = belowHostRoot(hostRoot, mergedDir);
+  return Object.freeze(container);
 }
 
 // Engines also name sources that are no host paths: a volume's name, `tmpfs`, nothing at all.

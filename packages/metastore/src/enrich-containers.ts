@@ -65,7 +65,8 @@ interface Subject {
   container: Container;
   values: Readonly<Record<string, unknown>>;
   readonly tasks: readonly Task[];
-  /** Aborts when the container does not run any more; absent while it does not. */
+  isRunning: boolean;
+  /** Aborts when the container does not run any more. Made when there is work: a node's first look is at hundreds of them. */
   active: AbortController | undefined;
   isWorkedOn: boolean;
 }
@@ -110,7 +111,7 @@ export function createEnrichment(options: EnrichmentOptions): Enrichment {
     );
     const { pid, startedAt } = container.state;
     const subject: Subject = {
-      ...{ key, pid, startedAt, container, tasks, values: {}, active: new AbortController(), isWorkedOn: false },
+      ...{ key, pid, startedAt, container, tasks, values: {}, isRunning: true, active: undefined, isWorkedOn: false },
     };
     subjects.set(key, subject);
     for (const task of tasks) {
@@ -121,6 +122,7 @@ export function createEnrichment(options: EnrichmentOptions): Enrichment {
   };
 
   const stop = (subject: Subject): void => {
+    subject.isRunning = false;
     subject.active?.abort();
     subject.active = undefined;
     due.delete(subject);
@@ -136,7 +138,7 @@ export function createEnrichment(options: EnrichmentOptions): Enrichment {
   };
 
   const resume = (subject: Subject): void => {
-    subject.active = new AbortController();
+    subject.isRunning = true;
     for (const task of subject.tasks) {
       task.failures = 0;
       if (task.applied && task.enricher.refreshMs === undefined) continue;
@@ -231,8 +233,9 @@ export function createEnrichment(options: EnrichmentOptions): Enrichment {
   };
 
   const work = async (subject: Subject, pass: ProcessPass): Promise<void> => {
+    if (!subject.isRunning) return;
+    subject.active ??= new AbortController();
     const { active } = subject;
-    if (active === undefined) return;
     let root: Promise<ContainerRoot> | undefined;
     const openRoot = (): Promise<ContainerRoot> => {
       root ??= openRootOfContainer(subject.container, { hostRoot });
@@ -373,7 +376,7 @@ export function createEnrichment(options: EnrichmentOptions): Enrichment {
   const takeUp = (key: string, container: Container): void => {
     const subject = subjects.get(key);
     if (!isBiz(container) || !isRunning(container)) {
-      if (subject?.active !== undefined) stop(subject);
+      if (subject?.isRunning === true) stop(subject);
       if (subject !== undefined) subject.container = container;
       return;
     }
@@ -383,7 +386,7 @@ export function createEnrichment(options: EnrichmentOptions): Enrichment {
       return;
     }
     subject.container = container;
-    if (subject.active === undefined) {
+    if (!subject.isRunning) {
       resume(subject);
       return;
     }

@@ -40,7 +40,7 @@ export interface ExecFifosOptions {
 
 const batch = 24;
 const refillBelow = 9;
-/** Starting a program holds this thread up: not right when an exec has taken its pipes. */
+/** Starting a program holds this thread up, and an exec that has just taken its pipes would wait for it. */
 const refillDelayMs = 5;
 
 /** Makes the folder and the first pipes. Never rejects: what is wrong is told by `take`, and to the logger now. */
